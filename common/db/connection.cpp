@@ -13,6 +13,7 @@ namespace {
 
 std::atomic<std::uint64_t> statements{0};
 constexpr std::size_t kMaxSql = 1 << 20;
+constexpr int kProgressStep = 10'000;  // instructions between two looks at the bound: costs nothing, and is soon enough
 
 void call_scalar(sqlite3_context* context, int count, sqlite3_value** values) {
   std::vector<std::string_view> arguments(static_cast<std::size_t>(count));
@@ -22,6 +23,13 @@ void call_scalar(sqlite3_context* context, int count, sqlite3_value** values) {
     if (data != nullptr) arguments[static_cast<std::size_t>(i)] = std::string_view(data, size);
   }
   sqlite3_result_int64(context, (*static_cast<const ScalarFunction*>(sqlite3_user_data(context)))(arguments));
+}
+
+// Non-zero ends the statement.
+int work_done(void* context) {
+  auto& impl = *static_cast<Connection::Impl*>(context);
+  impl.work += kProgressStep;
+  return impl.work_limit != 0 && impl.work > impl.work_limit ? 1 : 0;
 }
 
 // SQLite would create the file with the process's umask; device keys and token hashes want 0600 from the start.
@@ -54,6 +62,7 @@ Error error_of(int result, sqlite3* handle) {
     case SQLITE_FULL: return Error(Code::disk_full, message);
     case SQLITE_BUSY:
     case SQLITE_LOCKED: return Error(Code::unavailable, message);
+    case SQLITE_INTERRUPT: return Error(Code::timeout, "the query takes too much work; make it narrower");
     case SQLITE_TOOBIG: return Error(Code::too_large, message);
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT: return Error(Code::malformed, message);
@@ -82,6 +91,7 @@ Result<Connection> Connection::open(const std::filesystem::path& file, const Ope
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   if (const int result = sqlite3_open_v2(file.c_str(), &impl->handle, flags, nullptr); result != SQLITE_OK)
     return error_of(result, impl->handle).within("opening " + file.string());
+  sqlite3_progress_handler(impl->handle, kProgressStep, work_done, impl.get());
   sqlite3_busy_timeout(impl->handle, static_cast<int>(options.busy_timeout.count()));
   Connection connection(std::move(impl));
   TRY(configure(connection, options).within("opening " + file.string()));
@@ -95,13 +105,22 @@ Result<Statement> Connection::prepare(std::string_view sql) {
     impl_->idle.erase(found);
     return Statement(*this, handle, std::move(key));
   }
+  TRY_ASSIGN(Statement statement, prepare_once(sql));
+  statement.key_ = std::move(key);
+  return statement;
+}
+
+Result<Statement> Connection::prepare_once(std::string_view sql) {
   if (sql.size() > kMaxSql) return Error(Code::too_large, "an SQL statement is too long");
   sqlite3_stmt* handle = nullptr;
   const int result = sqlite3_prepare_v3(impl_->handle, sql.data(), static_cast<int>(sql.size()),
                                         SQLITE_PREPARE_PERSISTENT, &handle, nullptr);
-  if (result != SQLITE_OK) return error_of(result, impl_->handle).within("preparing \"" + key.substr(0, 200) + "\"");
+  if (result != SQLITE_OK) {
+    const std::string head(sql.substr(0, 200));
+    return error_of(result, impl_->handle).within("preparing \"" + head + "\"");
+  }
   if (handle == nullptr) return Error(Code::internal, "an empty SQL statement");
-  return Statement(*this, handle, std::move(key));
+  return Statement(*this, handle, "");
 }
 
 Status Connection::exec(std::string_view sql) {
@@ -111,6 +130,8 @@ Status Connection::exec(std::string_view sql) {
   if (result != SQLITE_OK) return error_of(result, impl_->handle);
   return {};
 }
+
+void Connection::limit_work(std::int64_t instructions) { impl_->work_limit = instructions; }
 
 std::int64_t Connection::last_insert_id() const { return sqlite3_last_insert_rowid(impl_->handle); }
 std::int64_t Connection::changes() const { return sqlite3_changes64(impl_->handle); }

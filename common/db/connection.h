@@ -41,6 +41,8 @@ class Connection {
   // Prepared statements are kept and used again by their text: call it each time, with literals. Bounded by
   // kMaxCachedStatements, beyond which a statement is prepared anew.
   Result<Statement> prepare(std::string_view sql);
+  // The same without keeping it: for text that is put together.
+  Result<Statement> prepare_once(std::string_view sql);
   // One or more statements without parameters and rows.
   Status exec(std::string_view sql);
   // prepare, bind, run.
@@ -62,12 +64,17 @@ class Connection {
   std::int64_t last_insert_id() const;
   std::int64_t changes() const;  // rows changed by the last INSERT, UPDATE or DELETE
 
+  // A statement that takes more than about so many of the engine's instructions ends with `timeout`; 0: no bound (the
+  // default). 100 million are about a second, and unlike a second they are the same on every machine.
+  void limit_work(std::int64_t instructions);
+
   // Makes `name`(arity arguments) known to SQL as a deterministic function.
   Status define(std::string_view name, int arity, ScalarFunction function);
 
+  struct Impl;  // internal
+
  private:
   friend class Statement;
-  struct Impl;
   explicit Connection(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -18,6 +18,8 @@ struct Connection::Impl {
   // Idle statements by their text. One in use is not in here.
   std::unordered_map<std::string, sqlite3_stmt*> idle;
   std::vector<std::unique_ptr<ScalarFunction>> functions;
+  std::int64_t work_limit = 0;
+  std::int64_t work = 0;  // of the statement that runs, in instructions
 
   ~Impl();
 };

@@ -14,6 +14,7 @@ Statement::Statement(Statement&& other) noexcept
       handle_(std::exchange(other.handle_, nullptr)),
       key_(std::move(other.key_)),
       next_(other.next_),
+      begun_(other.begun_),
       fault_(other.fault_) {}
 
 Statement::~Statement() {
@@ -21,7 +22,7 @@ Statement::~Statement() {
   sqlite3_reset(handle_);
   sqlite3_clear_bindings(handle_);
   auto& idle = owner_->impl_->idle;
-  if (idle.size() < kMaxCachedStatements && idle.try_emplace(std::move(key_), handle_).second) return;
+  if (!key_.empty() && idle.size() < kMaxCachedStatements && idle.try_emplace(std::move(key_), handle_).second) return;
   sqlite3_finalize(handle_);
 }
 
@@ -50,7 +51,11 @@ Statement& Statement::bind_null() {
 
 Result<bool> Statement::step() {
   if (fault_ != SQLITE_OK) return Error(Code::internal, std::string("binding: ") + sqlite3_errstr(fault_));
-  count_statement();
+  if (!begun_) {
+    count_statement();
+    owner_->impl_->work = 0;
+    begun_ = true;
+  }
   const int result = sqlite3_step(handle_);
   if (result == SQLITE_ROW) return true;
   if (result == SQLITE_DONE) return false;
@@ -73,6 +78,7 @@ void Statement::reset() {
   sqlite3_clear_bindings(handle_);
   next_ = 1;
   fault_ = SQLITE_OK;
+  begun_ = false;
 }
 
 std::int64_t Statement::integer(int column) const { return sqlite3_column_int64(handle_, column); }

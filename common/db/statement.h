@@ -79,6 +79,7 @@ class Statement {
   sqlite3_stmt* handle_;
   std::string key_;  // the SQL when it came from the cache, else empty
   int next_ = 1;
+  bool begun_ = false;
   int fault_ = 0;
 };
 

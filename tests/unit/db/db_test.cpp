@@ -142,6 +142,14 @@ TEST_F(Db, EveryStatementIsCounted) {
   EXPECT_EQ(statements_run(), before + 1);
 }
 
+TEST_F(Db, AStatementThatTakesTooMuchWorkIsEnded) {
+  constexpr std::string_view kEndless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
+  Connection db = open();
+  db.limit_work(1'000'000);
+  EXPECT_EQ(db.number(kEndless, 0).error().code(), Code::timeout);
+  EXPECT_EQ(*db.number("SELECT 7", 0), 7) << "the bound holds for each statement anew";
+}
+
 constexpr std::int32_t kApplication = 0x64726f76;
 
 TEST_F(Db, MigrationsRunOnceAndInOrder) {
