@@ -140,6 +140,7 @@ class HttpServer {
   virtual std::uint16_t port(std::size_t i = 0) const = 0;
   // Stops accepting, closes idle connections, lets requests in flight finish (Connection: close) until the deadline,
   // then cuts off what is left. Blocks; returns true when nothing had to be cut off. Not from an io thread.
+  // What a handler waits for elsewhere (a database thread) must still be alive then: end such services after this.
   virtual bool stop(std::chrono::milliseconds deadline) = 0;
   // Loads certificate and key again, for new connections. The old ones stay when the files are wrong.
   virtual Status reload_certificates() = 0;

@@ -1,0 +1,159 @@
+// Certificates, protocol versions and the socket side of OpenSSL.
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "common/net/transport_impl.h"
+
+namespace drover::net::detail {
+namespace {
+
+constexpr const char* kCiphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
+constexpr const char* kGroups = "X25519:P-256";
+
+std::string openssl_error() {
+  const unsigned long code = ERR_get_error();
+  ERR_clear_error();
+  if (code == 0) return "unknown TLS error";
+  const char* reason = ERR_reason_error_string(code);
+  return reason != nullptr ? reason : "TLS error " + std::to_string(code);
+}
+
+int choose_http11(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
+                  unsigned int in_size, void*) {
+  static constexpr unsigned char kOurs[] = "\x08http/1.1";
+  unsigned char* chosen = nullptr;
+  if (SSL_select_next_proto(&chosen, out_size, kOurs, sizeof kOurs - 1, in, in_size) != OPENSSL_NPN_NEGOTIATED)
+    return SSL_TLSEXT_ERR_NOACK;
+  *out = chosen;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+std::shared_ptr<TlsContext> make_context(const SSL_METHOD* method) {
+  SSL_CTX* context = SSL_CTX_new(method);
+  if (context == nullptr) return nullptr;
+  auto owner = std::make_shared<TlsContext>(context);
+  SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+  SSL_CTX_set_cipher_list(context, kCiphers);
+  SSL_CTX_set1_groups_list(context, kGroups);
+  SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+  // Idle connections give their record buffers (34 KiB) back; one recv(2) takes a record with its header.
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_read_ahead(context, 1);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  return owner;
+}
+
+// The socket as OpenSSL sees it. Its own one writes without MSG_NOSIGNAL.
+int socket_fd(BIO* bio) { return static_cast<int>(reinterpret_cast<std::intptr_t>(BIO_get_data(bio))); }
+
+int bio_result(BIO* bio, ssize_t n, int retry_flag) {
+  BIO_clear_retry_flags(bio);
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+    BIO_set_flags(bio, retry_flag | BIO_FLAGS_SHOULD_RETRY);
+  return static_cast<int>(n);
+}
+
+int bio_write(BIO* bio, const char* data, int size) {
+  return bio_result(bio, ::send(socket_fd(bio), data, static_cast<std::size_t>(size), MSG_NOSIGNAL), BIO_FLAGS_WRITE);
+}
+
+int bio_read(BIO* bio, char* data, int size) {
+  return bio_result(bio, ::recv(socket_fd(bio), data, static_cast<std::size_t>(size), 0), BIO_FLAGS_READ);
+}
+
+long bio_ctrl(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
+
+BIO_METHOD* socket_bio() {
+  static BIO_METHOD* const method = [] {
+    BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "drover socket");
+    BIO_meth_set_write(made, bio_write);
+    BIO_meth_set_read(made, bio_read);
+    BIO_meth_set_ctrl(made, bio_ctrl);
+    return made;
+  }();
+  return method;
+}
+
+SSL* make_ssl(const TlsContext& context, int fd) {
+  SSL* ssl = SSL_new(context.get());
+  BIO* bio = ssl != nullptr ? BIO_new(socket_bio()) : nullptr;
+  if (bio == nullptr) {
+    SSL_free(ssl);
+    return nullptr;
+  }
+  BIO_set_data(bio, reinterpret_cast<void*>(static_cast<std::intptr_t>(fd)));
+  BIO_set_init(bio, 1);
+  SSL_set_bio(ssl, bio, bio);
+  return ssl;
+}
+
+}  // namespace
+
+TlsContext::~TlsContext() { SSL_CTX_free(context_); }
+
+Result<std::shared_ptr<TlsContext>> TlsContext::server(const std::string& certificate_file,
+                                                       const std::string& key_file) {
+  ERR_clear_error();
+  auto context = make_context(TLS_server_method());
+  if (!context) return Error(Code::internal, openssl_error());
+  SSL_CTX_set_options(context->get(), SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+  // No tickets: devices keep their connection or come back after hours, and a stolen ticket key would undo
+  // forward secrecy.
+  SSL_CTX_set_options(context->get(), SSL_OP_NO_TICKET);
+  SSL_CTX_set_num_tickets(context->get(), 0);
+  SSL_CTX_set_alpn_select_cb(context->get(), choose_http11, nullptr);
+  if (SSL_CTX_use_certificate_chain_file(context->get(), certificate_file.c_str()) != 1)
+    return Error(Code::io, "certificate " + certificate_file + ": " + openssl_error());
+  if (SSL_CTX_use_PrivateKey_file(context->get(), key_file.c_str(), SSL_FILETYPE_PEM) != 1)
+    return Error(Code::io, "private key " + key_file + ": " + openssl_error());
+  if (SSL_CTX_check_private_key(context->get()) != 1)
+    return Error(Code::invalid_argument, "private key " + key_file + " does not belong to " + certificate_file);
+  return context;
+}
+
+Result<std::shared_ptr<TlsContext>> TlsContext::client(const std::string& ca_file) {
+  ERR_clear_error();
+  auto context = make_context(TLS_client_method());
+  if (!context) return Error(Code::internal, openssl_error());
+  const int loaded = ca_file.empty() ? SSL_CTX_set_default_verify_paths(context->get())
+                                     : SSL_CTX_load_verify_file(context->get(), ca_file.c_str());
+  if (loaded != 1) return Error(Code::io, "CA certificates " + ca_file + ": " + openssl_error());
+  SSL_CTX_set_verify(context->get(), SSL_VERIFY_PEER, nullptr);
+  return context;
+}
+
+bool Transport::begin_server_tls(const TlsContext& context) {
+  ssl_ = make_ssl(context, socket_.native_handle());
+  if (ssl_ != nullptr) SSL_set_accept_state(ssl_);
+  return ssl_ != nullptr;
+}
+
+bool Transport::begin_client_tls(const TlsContext& context, const std::string& host) {
+  ssl_ = make_ssl(context, socket_.native_handle());
+  if (ssl_ == nullptr) return false;
+  SSL_set_connect_state(ssl_);
+  boost::system::error_code not_an_address;
+  boost::asio::ip::make_address(host, not_an_address);
+  if (!not_an_address) return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_), host.c_str()) == 1;
+  SSL_set_hostflags(ssl_, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  return SSL_set1_host(ssl_, host.c_str()) == 1 && SSL_set_tlsext_host_name(ssl_, host.c_str()) == 1;
+}
+
+Io Transport::handshake() {
+  ERR_clear_error();
+  return ssl_result(SSL_do_handshake(ssl_)).state;
+}
+
+std::string Transport::handshake_failure(bool& untrusted) const {
+  const long verified = SSL_get_verify_result(ssl_);
+  untrusted = verified != X509_V_OK;
+  if (untrusted) return X509_verify_cert_error_string(verified);
+  return openssl_error();
+}
+
+}  // namespace drover::net::detail
