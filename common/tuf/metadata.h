@@ -113,7 +113,7 @@ struct Targets : Common {
 bool matches_pattern(std::string_view pattern, std::string_view path);
 
 // The form of an envelope: object, `signed` with _type, `signatures` with no key id twice. Refuses over `limit` bytes,
-// duplicate fields, NUL, numbers with a fraction. Errors: too_large, malformed, unsupported, metadata_mismatch (key id twice).
+// duplicate fields, NUL, numbers with a fraction. Errors: too_large, malformed, unsupported, bad_signature (key id twice).
 Result<Envelope> parse_envelope(ByteView bytes, std::uint64_t limit);
 
 // The signed part as the type that the name says; another _type is metadata_mismatch, another spec_version than 1.x

@@ -57,7 +57,8 @@ class Refresh {
   // error ends the walk with it (what was trusted so far stays stored).
   void feed(Result<Bytes> file);
 
-  // After Done: searches the delegations for a target path; next() then asks for roles until Done.
+  // After Done: searches the delegations for a target path; next() then asks for roles until Done. A search that failed
+  // does not stop the next one: one model's broken role is no other model's fault.
   void find(std::string target_path);
   // After that Done: the target and who lists it; empty when nobody does.
   const std::optional<Search::Found>& found() const { return found_; }
@@ -78,6 +79,7 @@ class Refresh {
   Status begin_snapshot();
   Status begin_targets();
   Status continue_search();
+  Status load_guard(std::string_view role, Status (TrustedSet::*guard)(ByteView));
   bool load_local_role(std::string_view role, std::string_view delegator);
   NeedFile need_role(std::string_view role) const;
   void settle(Status status);
@@ -86,6 +88,7 @@ class Refresh {
   TrustedSet trusted_;
   Phase phase_ = Phase::roots;
   int roots_taken_ = 0;
+  bool refreshed_ = false;
   std::optional<Search> search_;
   std::optional<Search::NeedRole> wanted_role_;
   std::optional<Search::Found> found_;

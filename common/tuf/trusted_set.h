@@ -72,7 +72,7 @@ class TrustedSet {
     Targets targets;
     Envelope envelope;
   };
-  TrustedSet(Root root, WallTime now, ForeignVerify foreign) : root_(std::move(root)), now_(now), foreign_(foreign) {}
+  TrustedSet(Root root, WallTime now, ForeignVerify other) : root_(std::move(root)), now_(now), foreign_(other) {}
 
   Status verify_by_root(std::string_view role, const Envelope& envelope) const;
   Status verify_by_delegator(std::string_view role, std::string_view delegator, const Envelope& envelope) const;
@@ -87,7 +87,6 @@ class TrustedSet {
   std::optional<Timestamp> timestamp_;
   std::optional<Snapshot> snapshot_;
   bool snapshot_matches_ = false;  // length and hashes are those that the timestamp lists
-  bool snapshot_is_new_ = false;
   std::map<std::string, Loaded, std::less<>> targets_;
 };
 
@@ -115,6 +114,8 @@ class Search {
     std::string role;
     std::string delegator;
   };
+  void push_children(const Targets& role, const std::string& name);
+
   std::string path_;
   std::vector<Visit> to_visit_;
   std::vector<std::string> visited_;
