@@ -70,6 +70,7 @@ struct BlobRef {
   crypto::Digest digest;
   std::uint64_t size = 0;
 };
+// In an order in which each blob comes after those that it names.
 Result<std::vector<BlobRef>> release_blobs(const Layout& layout, const StoredIndex& index);
 
 // Reads everything: every document parses, every blob is there with its size and digest. The first fault is named.

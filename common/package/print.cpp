@@ -1,0 +1,93 @@
+// The documents' bytes. Keys are sorted and there is no white space: equal input gives equal bytes, and so equal digests.
+#include <nlohmann/json.hpp>
+
+#include "common/package/manifest.h"
+
+namespace drover::package {
+namespace {
+
+using Json = nlohmann::json;
+
+std::string print(const Json& json) {
+  // `replace`: what is not UTF-8 gives a document that the checks refuse, and no exception.
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Json descriptor_json(const Descriptor& descriptor) {
+  Json json = {{"mediaType", descriptor.media_type}, {"digest", descriptor.digest.text()}, {"size", descriptor.size}};
+  if (!descriptor.artifact_type.empty()) json["artifactType"] = descriptor.artifact_type;
+  if (!descriptor.annotations.empty()) json["annotations"] = descriptor.annotations;
+  if (descriptor.platform) {
+    json["platform"] = {{"os", descriptor.platform->os}, {"architecture", descriptor.platform->architecture}};
+    if (!descriptor.platform->variant.empty()) json["platform"]["variant"] = descriptor.platform->variant;
+  }
+  return json;
+}
+
+Json layer_json(const File& file) {
+  return {{"mediaType", file.media_type},
+          {"digest", file.digest.text()},
+          {"size", file.size},
+          {"annotations", {{std::string(kFilePath), file.path}}}};
+}
+
+void put(Annotations& annotations, std::string_view name, const std::string& text) {
+  if (!text.empty()) annotations[std::string(name)] = text;
+}
+
+Json variant_json(const Variant& variant) {
+  Descriptor descriptor = variant.descriptor;
+  descriptor.media_type = kManifestType;
+  descriptor.artifact_type = kArtifactType;
+  if (!descriptor.platform) descriptor.platform.emplace();
+  descriptor.platform->architecture = variant.architecture;
+  put(descriptor.annotations, kKind, variant.kind);
+  put(descriptor.annotations, kPrecision, variant.precision);
+  put(descriptor.annotations, kRuntime, variant.runtime);
+  put(descriptor.annotations, kAccelerator, variant.accelerator);
+  return descriptor_json(descriptor);
+}
+
+}  // namespace
+
+std::string print_config(const ModelConfig& config) {
+  Json json = {{"descriptor", Json::object()}, {"config", Json::object()}};
+  const auto text = [](Json& object, const char* name, const std::string& value) {
+    if (!value.empty()) object[name] = value;
+  };
+  text(json["descriptor"], "name", config.name);
+  text(json["descriptor"], "version", config.version);
+  text(json["config"], "architecture", config.architecture);
+  text(json["config"], "format", config.format);
+  text(json["config"], "precision", config.precision);
+  Json layers = Json::array();
+  for (const crypto::Digest& layer : config.layers) layers.push_back(layer.text());
+  json["modelfs"] = {{"type", "layers"}, {"diffIds", std::move(layers)}};
+  return print(json);
+}
+
+std::string print_manifest(const Manifest& manifest) {
+  Json layers = Json::array();
+  for (const File& file : manifest.files) layers.push_back(layer_json(file));
+  Json json = {{"schemaVersion", 2},
+               {"mediaType", kManifestType},
+               {"artifactType", kArtifactType},
+               {"config", descriptor_json(manifest.config)},
+               {"layers", std::move(layers)}};
+  if (!manifest.annotations.empty()) json["annotations"] = manifest.annotations;
+  return print(json);
+}
+
+std::string print_index(const Index& index) {
+  Json manifests = Json::array();
+  for (const Variant& variant : index.variants) manifests.push_back(variant_json(variant));
+  Annotations annotations = index.annotations;
+  put(annotations, kModel, index.model);
+  put(annotations, kVersion, index.version);
+  return print({{"schemaVersion", 2},
+                {"mediaType", kIndexType},
+                {"manifests", std::move(manifests)},
+                {"annotations", annotations}});
+}
+
+}  // namespace drover::package
