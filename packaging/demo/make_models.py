@@ -9,8 +9,8 @@ it through the environment variable DROVER_ONNXRUNTIME.
 The classifier tells ten shapes apart in 16x16 grey images that are shifted, scaled and noisy. One convolution (3x3,
 stride 2, 16 channels), a hidden layer of 768, ten outputs: 800,000 parameters, 3.2 MB as float32.
 
-    v1  two passes over the training data
-    v2  more passes with a falling rate: better
+    v1  one pass over the training data
+    v2  two more, the last with a lower rate: better
     v3  v2 damaged after its golden set was computed: refused on the device, before activation (validate_golden)
     v4  passes every check of the model, but its labels.txt lacks a class: the application that shows names
         instead of numbers finds nine names for ten outputs and says that it is unwell (unhealthy)
@@ -39,11 +39,11 @@ FLAT = CHANNELS * (SIDE // 2) ** 2
 LABELS = ["disc", "ring", "square", "frame", "plus", "cross", "triangle", "bar", "stripes", "arrow"]
 SEED = 20240
 
-TRAIN_SAMPLES = 2560
+TRAIN_SAMPLES = 2048
 TEST_SAMPLES = 1000
 CALIBRATION_SAMPLES = 256
 GOLDEN_SAMPLES = 64
-BATCH = 64
+BATCH = 32
 
 OPSET = 13
 IR_VERSION = 8  # what OPSET belongs to; the newest that this python3-onnx writes would need newer runtimes
@@ -78,14 +78,14 @@ def make_images(rng, count):
     """Returns float32 images (count, 1, SIDE, SIDE), roughly within -1..1.5, and their classes (count,)."""
     kind = rng.integers(0, len(LABELS), count)
     y, x = np.mgrid[0:SIDE, 0:SIDE]
-    centre = SIDE / 2 - 0.5 + rng.uniform(-2.2, 2.2, (2, count, 1, 1))
+    centre = SIDE / 2 - 0.5 + rng.uniform(-1.5, 1.5, (2, count, 1, 1))
     size = rng.uniform(3.6, 6.2, (count, 1, 1))
     angle = rng.uniform(-0.25, 0.25, (count, 1, 1))
     du, dv = (x - centre[0]) / size, (y - centre[1]) / size
     mask = shape_masks(kind, du * np.cos(angle) - dv * np.sin(angle), du * np.sin(angle) + dv * np.cos(angle))
-    contrast = rng.uniform(0.45, 1.0, (count, 1, 1))
+    contrast = rng.uniform(0.6, 1.0, (count, 1, 1))
     slope = rng.uniform(-0.02, 0.02, (count, 1, 1)) * (x - SIDE / 2)
-    images = mask * contrast + slope + rng.normal(0, 0.28, (count, SIDE, SIDE))
+    images = mask * contrast + slope + rng.normal(0, 0.15, (count, SIDE, SIDE))
     return images[:, None].astype(np.float32), kind
 
 
@@ -149,8 +149,8 @@ class Trainer:
         self.parameters = init_parameters(rng)
         self.velocity = {name: np.zeros_like(value) for name, value in self.parameters.items()}
 
-    def one_pass(self, rate):
-        order = self.rng.permutation(len(self.kind))
+    def one_pass(self, rate, share=1):
+        order = self.rng.permutation(len(self.kind))[: int(share * len(self.kind))]
         for start in range(0, len(order), BATCH):
             chosen = order[start : start + BATCH]
             step = gradients(self.parameters, self.columns[chosen], self.kind[chosen])
@@ -246,7 +246,8 @@ def save_int8(path, p, calibration):
     q.layer("Conv", "image", conv_w, p["conv_b"], 0, "conv", image_scale, "conv_out", **CONV)
     q.nodes.append(helper.make_node("Relu", ["conv_out"], ["conv"]))
     conv_scale = q.activation("conv", conv)
-    q.nodes.append(helper.make_node("Flatten", ["conv_dq"], ["flat_dq"]))
+    q.nodes.append(helper.make_node("Flatten", ["conv_dq"], ["flat"]))
+    q.activation("flat", conv)  # the runtime fuses a layer only where its very input is dequantised
     q.layer("Gemm", "flat", p["hidden_w"], p["hidden_b"], 1, "hidden", conv_scale, "hidden_out")
     q.nodes.append(helper.make_node("Relu", ["hidden_out"], ["hidden"]))
     hidden_scale = q.activation("hidden", hidden)
@@ -283,7 +284,7 @@ def policy(precision):
                 "inputs": "golden/inputs.f32", "outputs": "golden/outputs.f32", "samples": GOLDEN_SAMPLES,
                 "input_shape": [1, SIDE, SIDE], "output_shape": [len(LABELS)], "atol": atol,
                 "min_agreement": 1.0 if precision == "fp32" else 0.98,
-                "labels": "golden/labels.u8", "min_accuracy": 0.6,
+                "labels": "golden/labels.u8", "min_accuracy": 0.5,
             },
             "latency": {"budget_us": 50000, "max_ratio_to_incumbent": 5.0, "runs": 50},
             "memory": {"budget_bytes": 128 << 20},
@@ -346,10 +347,13 @@ def make_release(out, version, parameters, data, runner, labels=None, damaged=Fa
 def train(data_rng):
     trainer = Trainer(np.random.default_rng(SEED + 1), *make_images(data_rng, TRAIN_SAMPLES))
     models = {}
-    for version, rates in (("v1", [0.02]), ("v2", [0.02, 0.01, 0.003]), ("v4", [0.001])):
-        for rate in rates:
-            trainer.one_pass(rate)
-        models[version] = trainer.snapshot()
+    trainer.one_pass(0.02)
+    models["v1"] = trainer.snapshot()
+    trainer.one_pass(0.02)
+    trainer.one_pass(0.005)
+    models["v2"] = trainer.snapshot()
+    trainer.one_pass(0.002, share=0.25)
+    models["v4"] = trainer.snapshot()
     return models
 
 

@@ -68,6 +68,7 @@ TEST(Process, GivesExitStatusAndBothOutputs) {
 }
 
 TEST(Process, InheritsNoEnvironmentAndNoDescriptor) {
+  // tidy: allow environment because that a child does not inherit it is what is tested
   ::setenv("DROVER_PROCESS_TEST", "leaks", 1);
   const int leak = ::dup2(STDERR_FILENO, 200);
   Spec spec = shell("echo \"[$DROVER_PROCESS_TEST][$GIVEN]\"; [ -e /proc/self/fd/200 ] && echo leaked; pwd");
