@@ -102,4 +102,25 @@ std::size_t RequestBuilder::on_body_impl(string_view body, error_code& ec) {
   return body.size();
 }
 
+ResponseBuilder::ResponseBuilder(ClientResponse& response) : response_(response) {
+  response_.headers.clear();
+  this->body_limit(boost::none);  // the reader of the answer has its own limits
+}
+
+void ResponseBuilder::on_response_impl(int status, string_view, int, error_code& ec) {
+  ec = error_code();
+  response_.status = status;
+}
+
+void ResponseBuilder::on_field_impl(http::field, string_view name_text, string_view value, error_code& ec) {
+  ec = error_code();
+  response_.headers.add({name_text.data(), name_text.size()}, {value.data(), value.size()});
+}
+
+std::size_t ResponseBuilder::on_body_impl(string_view bytes, error_code& ec) {
+  ec = error_code();
+  body.append(bytes.data(), bytes.size());
+  return bytes.size();
+}
+
 }  // namespace drover::net

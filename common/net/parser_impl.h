@@ -49,4 +49,30 @@ class RequestBuilder final : public boost::beast::http::basic_parser<true> {
   bool target_ok_ = false, expects_continue_ = false, unknown_expectation_ = false;
 };
 
+// Fills status and headers of a ClientResponse; body bytes collect in `body`, to be taken after each put().
+class ResponseBuilder final : public boost::beast::http::basic_parser<false> {
+ public:
+  explicit ResponseBuilder(ClientResponse& response);
+  std::string body;
+
+ private:
+  using string_view = boost::beast::string_view;
+  using error_code = boost::beast::error_code;
+
+  void on_request_impl(boost::beast::http::verb, string_view, string_view, int, error_code&) override {}
+  void on_response_impl(int status, string_view reason, int version, error_code& ec) override;
+  void on_field_impl(boost::beast::http::field name, string_view name_text, string_view value,
+                     error_code& ec) override;
+  void on_header_impl(error_code& ec) override { ec = error_code(); }
+  void on_body_init_impl(boost::optional<std::uint64_t> const&, error_code& ec) override { ec = error_code(); }
+  std::size_t on_body_impl(string_view bytes, error_code& ec) override;
+  void on_chunk_header_impl(std::uint64_t, string_view, error_code& ec) override { ec = error_code(); }
+  std::size_t on_chunk_body_impl(std::uint64_t, string_view bytes, error_code& ec) override {
+    return on_body_impl(bytes, ec);
+  }
+  void on_finish_impl(error_code& ec) override { ec = error_code(); }
+
+  ClientResponse& response_;
+};
+
 }  // namespace drover::net
