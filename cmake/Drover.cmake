@@ -62,6 +62,9 @@ function(drover_test name)
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   target_compile_definitions(${name} PRIVATE DROVER_SOURCE_DIR="${PROJECT_SOURCE_DIR}" DROVER_BIN_DIR="${PROJECT_BINARY_DIR}/bin")
+  if(NOT DROVER_SANITIZE)
+    target_compile_options(${name} PRIVATE -O1)  # a test runs once for each time it is compiled: 5.2 s became 3.9 s
+  endif()
   add_dependencies(${ARG_LABEL}-tests ${name})
   gtest_discover_tests(${name} TEST_PREFIX ${name}/ DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 30
     PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT} RUN_SERIAL ${ARG_SERIAL})
