@@ -1,0 +1,49 @@
+// Where things lie in the agent's state folder. Pure: names only.
+//
+//   agent.db  device.key  lock  agent.sock
+//   metadata/<role>.json       trusted TUF files, exactly as received
+//   blobs/<hex>                verified files of packages, 0444; also manifests and indexes
+//   staging/<hex>.part         a download under way, with its journal <hex>.journal
+//   staging/<hex>/             a package that is being put together
+//   packages/<hex>/            a complete package, read-only; hex is the digest of its manifest
+//   generations/<n>/<model>    -> ../../packages/<hex>
+//   current                    -> generations/<n>
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace drover::agent {
+
+class Layout {
+ public:
+  explicit Layout(std::string folder) : folder_(std::move(folder)) {}
+
+  const std::string& folder() const { return folder_; }
+  std::string database() const { return folder_ + "/agent.db"; }
+  std::string device_key() const { return folder_ + "/device.key"; }
+  std::string lock() const { return folder_ + "/lock"; }
+  std::string socket() const { return folder_ + "/agent.sock"; }
+  std::string metadata() const { return folder_ + "/metadata"; }
+  std::string blobs() const { return folder_ + "/blobs"; }
+  std::string blob(std::string_view digest) const { return blobs() + "/" + hex(digest); }
+  std::string staging() const { return folder_ + "/staging"; }
+  std::string part(std::string_view digest) const { return staging() + "/" + hex(digest) + ".part"; }
+  std::string journal(std::string_view digest) const { return staging() + "/" + hex(digest) + ".journal"; }
+  std::string staged_package(std::string_view digest) const { return staging() + "/" + hex(digest); }
+  std::string packages() const { return folder_ + "/packages"; }
+  std::string package(std::string_view digest) const { return packages() + "/" + hex(digest); }
+  std::string generations() const { return folder_ + "/generations"; }
+  std::string generation(std::uint64_t number) const { return generations() + "/" + std::to_string(number); }
+  std::string current() const { return folder_ + "/current"; }
+  std::string current(std::string_view model) const { return current() + "/" + std::string(model); }
+
+  // "sha256:ab.." -> "ab.."
+  static std::string hex(std::string_view digest) { return std::string(digest.substr(digest.find(':') + 1)); }
+
+ private:
+  std::string folder_;
+};
+
+}  // namespace drover::agent

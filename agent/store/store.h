@@ -1,0 +1,89 @@
+// What the agent must not forget: slots, the deployment under way, the assignment, the outbox, the session. One SQLite
+// file with synchronous=FULL: what a call that changes something has written survives a power cut when it returns.
+// One thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/update/lifecycle.h"
+#include "agent/update/plan.h"
+#include "common/base/result.h"
+#include "common/time/clock.h"
+#include "proto/wire/device.h"
+
+namespace drover::agent {
+
+// Events kept for the server. Above it the oldest that are not final are dropped first; final ones only above
+// kMaxFinalEvents, so that a device that is offline for years does not fill its disk.
+inline constexpr std::size_t kMaxOutbox = 500;
+inline constexpr std::size_t kMaxFinalEvents = 2000;
+// Bytes of one report's events: with its escapes it stays below wire::kMaxCheckinBody.
+inline constexpr std::size_t kMaxReportBytes = 96 * 1024;
+
+struct Session {
+  std::string token;
+  WallTime expires{};
+  std::int64_t poll_seconds = 0;
+};
+
+// What was accepted from the director.
+struct Accepted {
+  std::int64_t version = 0;
+  std::vector<update::Target> targets;
+};
+
+// Bytes of the deployment under way, for its reports.
+struct Traffic {
+  std::uint64_t fetched = 0;
+  std::uint64_t resumed = 0;
+};
+
+class Store {
+ public:
+  // Creates or migrates the file. Errors: io, malformed (not ours), unsupported (written by a newer agent).
+  static Result<std::unique_ptr<Store>> open(const std::string& file);
+  virtual ~Store() = default;
+
+  // All of these are read once and kept in memory.
+  virtual const update::State& state() const = 0;
+  virtual const std::vector<update::Slot>& slots() const = 0;
+  virtual const Accepted& accepted() const = 0;
+  virtual const Session& session() const = 0;
+  virtual Traffic traffic() const = 0;
+  const update::Slot* slot(std::string_view model) const;
+
+  // One transaction: the next state, the reports into the outbox, the slot when it is recorded or finished.
+  virtual Status apply(const update::Decision& decision, WallTime now) = 0;
+  virtual Status accept(const Accepted& accepted) = 0;
+  virtual Status save(const Session& session) = 0;
+  virtual Status save(const Traffic& traffic) = 0;
+  // An event beside the life-cycle's: progress of the deployment under way.
+  virtual Status report(const update::Report& report, WallTime now) = 0;
+
+  // The next events to be sent: consecutive, at most wire::kMaxEventsPerReport and kMaxReportBytes.
+  virtual Result<std::vector<wire::Event>> pending() = 0;
+  virtual Status acknowledge(std::uint64_t seq) = 0;
+  // Text of the server's last answer about what is installed; anything else is worth a report.
+  virtual Status save_reported(std::string_view installed) = 0;
+  virtual const std::string& reported() const = 0;
+
+  // The latest time that is known to have passed. It only grows; written when it has grown by kTimeFloorStep.
+  virtual WallTime time_floor() const = 0;
+  virtual Status raise_time_floor(WallTime time) = 0;
+
+  // Written at a stop in good order, and taken away by the next open(): how the agent knows that it did not crash.
+  virtual Status mark_clean_stop() = 0;
+  virtual bool stopped_cleanly() const = 0;
+};
+
+inline constexpr std::chrono::seconds kTimeFloorStep{3600};  // a write an hour at most
+
+std::vector<wire::Installed> installed(std::span<const update::Slot> slots);
+
+}  // namespace drover::agent
