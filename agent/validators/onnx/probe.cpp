@@ -181,10 +181,14 @@ Status check_latency(Runner& candidate, Runner* incumbent, Verdict& verdict) {
 }
 
 std::string describe_pass(const Verdict& verdict) {
-  std::string text = fmt::format("within {:.4g} of the golden set on {} samples, {} us an inference",
-                                 verdict.max_abs_diff, verdict.samples, verdict.latency_p50_us);
-  if (verdict.incumbent_latency_p50_us) text += fmt::format(" ({} us now)", *verdict.incumbent_latency_p50_us);
-  return text + fmt::format(", {:.1f} MiB", static_cast<double>(verdict.peak_rss_bytes) / (1 << 20));
+  std::string text =
+      fmt::format("loads and runs in {:.1f} MiB", static_cast<double>(verdict.peak_rss_bytes) / (1 << 20));
+  if (verdict.samples > 0)
+    text += fmt::format(", within {:.4g} of the golden set on {} samples", verdict.max_abs_diff, verdict.samples);
+  if (verdict.accuracy) text += fmt::format(", accuracy {:.1f} %", 100 * *verdict.accuracy);
+  if (verdict.latency_p50_us > 0) text += fmt::format(", {} us an inference", verdict.latency_p50_us);
+  if (verdict.incumbent_latency_p50_us) text += fmt::format(" (now {} us)", *verdict.incumbent_latency_p50_us);
+  return text;
 }
 
 // Everything that must be open before the process is confined.
