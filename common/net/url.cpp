@@ -55,7 +55,7 @@ Result<Url> Url::parse(std::string_view text) {
 
 std::string Url::authority() const {
   const bool v6 = host.find(':') != std::string::npos;
-  std::string out = v6 ? "[" : "";
+  std::string out(v6 ? 1 : 0, '[');
   out += host;
   if (v6) out += ']';
   const std::uint16_t usual = tls ? 443 : 80;
