@@ -30,6 +30,7 @@ class Process:
         self._arguments = [str(a) for a in arguments]
         self._environment = {**os.environ, **(environment or {})}
         self._child = None
+        self.expected = False  # to be running
 
     @property
     def pid(self):
@@ -40,6 +41,7 @@ class Process:
         return self._arguments
 
     def start(self):
+        self.expected = True
         with open(self.log, "ab") as log:
             # A session of its own: Ctrl-C reaches the demo alone, which then ends its children in order.
             self._child = subprocess.Popen(self._arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -55,6 +57,7 @@ class Process:
             raise Failed(f"{self.name} ended by itself (status {code}):\n{self.last_lines()}")
 
     def ask_to_stop(self):
+        self.expected = False
         if self.running():
             self._child.terminate()
 
@@ -74,6 +77,7 @@ class Process:
 
     def kill(self):
         """kill -9, as a power cut would."""
+        self.expected = False
         if self.running():
             os.kill(self._child.pid, signal.SIGKILL)
             self._child.wait()

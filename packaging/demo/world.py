@@ -1,0 +1,163 @@
+"""The demo's world: a server over TLS, people with keys, and devices of two kinds, all real processes on loopback."""
+
+import json
+import os
+import socket
+import subprocess
+
+from processes import Failed, Process, Processes, wait_until
+from tool import Tool
+
+MODEL = "shapes"
+KINDS = {"kiosk-x64": "fp32", "sensor-x64": "int8"}
+POLL_SECONDS = 1
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def write_json(path, value):
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(value, file, indent=2)
+        file.write("\n")
+
+
+def make_certificate(folder):
+    """A certificate for 127.0.0.1 that is its own authority. Gives (certificate, key)."""
+    os.makedirs(folder)
+    certificate, key = os.path.join(folder, "server.pem"), os.path.join(folder, "server.key")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc", "-days", "2",
+         "-subj", "/CN=drover demo", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", key, "-out",
+         certificate],
+        check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    return certificate, key
+
+
+class Device:
+    """One machine in the field: a drover-agent, and an application beside it, with a state folder of their own."""
+
+    def __init__(self, world, name, kind):
+        self.name, self.kind = name, kind
+        self.folder = os.path.join(world.folder, "devices", name)
+        self.state = os.path.join(self.folder, "state")
+        os.makedirs(self.state)
+        self.config = os.path.join(self.folder, "agent.json")
+        log = os.path.join(world.folder, "logs", name)
+        self.agent = world.processes.add(Process(
+            f"the agent of {name}", [os.path.join(world.bin, "drover-agent"), "--config", self.config], log + ".agent.log"))
+        self.app = world.processes.add(Process(
+            f"the application of {name}", [os.path.join(world.bin, "drover-demo-app"), "--state", self.state,
+                                           "--model", MODEL], log + ".app.log"))
+
+    def start(self):
+        self.agent.start()
+        self.app.start()
+
+    def stop(self):
+        self.app.stop()
+        self.agent.stop()
+
+
+class World:
+    def __init__(self, folder, bin_folder):
+        self.folder, self.bin = folder, bin_folder
+        self.processes = Processes()
+        self.devices = {}
+        for name in ("logs", "devices", "keys"):
+            os.makedirs(self.path(name))
+        self.port = free_port()
+        self.url = f"https://127.0.0.1:{self.port}"
+        self.certificate, self.certificate_key = make_certificate(self.path("tls"))
+        self.tool = Tool(os.path.join(bin_folder, "drover"), self.path("profile"), log=self.path("logs", "tool.log"))
+        self.server = None
+
+    def path(self, *parts):
+        return os.path.join(self.folder, *parts)
+
+    # --- server and people --------------------------------------------------------------------------------------------
+
+    def start_server(self):
+        data, token_file = self.path("server"), self.path("admin.token")
+        os.makedirs(data)
+        self.server = self.processes.add(Process(
+            "the server",
+            [os.path.join(self.bin, "drover-server"), "--data", data, "--listen", f"127.0.0.1:{self.port}",
+             "--tls-certificate", self.certificate, "--tls-key", self.certificate_key, "--admin-token-file", token_file,
+             "--poll-seconds", POLL_SECONDS],
+            self.path("logs", "server.log"))).start()
+
+        def listening():
+            self.server.check()
+            with socket.socket() as probe:
+                return os.path.exists(token_file) and probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+        wait_until("the server listens", 15, listening, 0.05)
+        self.tool.run("login", self.url, "--token-file", token_file, "--ca", self.certificate)
+
+    def key(self, name):
+        file = self.path("keys", name + ".key")
+        if not os.path.exists(file):
+            self.tool.run("keys", "generate", file, "--no-passphrase")
+        return file
+
+    # --- devices ------------------------------------------------------------------------------------------------------
+
+    def prepare_enrolment(self):
+        made = self.tool.json("enrolment", "create", "demo", "--tag", "demo", "--expires", "1d")
+        self.enrolment_token = made["token"]
+
+    def write_agent_settings(self, device, bytes_per_second=0):
+        settings = {
+            "server": self.url,
+            "ca": self.certificate,
+            "state": device.state,
+            "name": device.name,
+            "kind": device.kind,
+            "enrolment_token": self.enrolment_token,
+            "validator": os.path.join(self.bin, "drover-validate-onnx"),
+        }
+        if bytes_per_second:
+            settings["max_rate"] = bytes_per_second
+        write_json(device.config, settings)
+
+    def add_device(self, name, kind, bytes_per_second=0):
+        device = self.devices[name] = Device(self, name, kind)
+        self.write_agent_settings(device, bytes_per_second)
+        return device
+
+    def bytes_in_download(self, device):
+        """What the device holds of files that are not complete yet."""
+        staging = os.path.join(device.state, "staging")
+        try:
+            return sum(entry.stat().st_size for entry in os.scandir(staging) if entry.name.endswith(".part"))
+        except OSError:  # not there yet, or just moved
+            return 0
+
+    def check_processes(self):
+        """Nothing that should run has ended by itself."""
+        self.server.check()
+        for device in self.devices.values():
+            for process in (device.agent, device.app):
+                if process.expected:
+                    process.check()
+
+    def device_rows(self):
+        """Name -> the server's view of the device."""
+        rows = self.tool.json("device", "list")["items"]
+        return {row["name"]: row for row in rows}
+
+    def installed(self, name, rows=None):
+        row = (rows or self.device_rows()).get(name, {})
+        return next((i["release"] for i in row.get("installed", []) if i["model"] == MODEL), None)
+
+    def deployments(self, rollout):
+        """Device name -> its attempt at the rollout."""
+        rows = self.tool.json("rollout", "deployments", rollout)["items"]
+        return {row["device_name"]: row for row in rows}
+
+
+__all__ = ["Device", "Failed", "KINDS", "MODEL", "World", "free_port", "write_json"]
