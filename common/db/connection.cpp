@@ -133,6 +133,7 @@ Status Connection::exec(std::string_view sql) {
 
 void Connection::limit_work(std::int64_t instructions) { impl_->work_limit = instructions; }
 
+bool Connection::in_transaction() const { return sqlite3_get_autocommit(impl_->handle) == 0; }
 std::int64_t Connection::last_insert_id() const { return sqlite3_last_insert_rowid(impl_->handle); }
 std::int64_t Connection::changes() const { return sqlite3_changes64(impl_->handle); }
 

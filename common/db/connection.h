@@ -61,6 +61,8 @@ class Connection {
     return found ? statement.integer(0) : fallback;
   }
 
+  // False when there was none, or an error (a full disk, say) has undone it.
+  bool in_transaction() const;
   std::int64_t last_insert_id() const;
   std::int64_t changes() const;  // rows changed by the last INSERT, UPDATE or DELETE
 
