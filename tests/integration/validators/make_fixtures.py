@@ -111,12 +111,13 @@ def whole_numbers():
     return model([helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT)], inputs=inputs)
 
 
-def write(root, name, content, outputs=OUTPUTS, labels=None, golden=None, **validation):
+def write(root, name, content, outputs=OUTPUTS, labels=None, golden=None, names=WIDTH, **validation):
     """One package. `golden` and `validation` change its policy; golden=False leaves the golden set out."""
     folder = os.path.join(root, name)
     os.makedirs(os.path.join(folder, "golden"))
     files = {"model.onnx": content, "golden/in.f32": INPUTS.tobytes(),
-             "golden/out.f32": np.asarray(outputs, np.float32).tobytes()}
+             "golden/out.f32": np.asarray(outputs, np.float32).tobytes(),
+             "labels.txt": "".join(f"class {i}\n" for i in range(names)).encode()}
     rules = {"timeout_seconds": 60, **validation}
     if golden is not False:
         rules["golden"] = {"inputs": "golden/in.f32", "outputs": "golden/out.f32", "samples": SAMPLES,
@@ -139,6 +140,7 @@ def main(root):
     right = OUTPUTS.argmax(1)
     write(root, "good", good(), labels=right, latency={**latency, "max_ratio_to_incumbent": 100}, memory=memory)
     write(root, "no-golden-set", good(), golden=False)
+    write(root, "a-name-short", good(), names=WIDTH - 1)
     write(root, "off-by-half", good(), OUTPUTS + 0.5)
     write(root, "another-answer", good(), OUTPUTS[:, ::-1], golden={"atol": 1000})
     write(root, "wrong-labels", good(), labels=(right + 1) % WIDTH)

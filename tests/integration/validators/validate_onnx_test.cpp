@@ -1,65 +1,19 @@
 // drover-validate-onnx as the agent runs it, on real ONNX Runtime and on models that mean harm.
-#include <gtest/gtest.h>
-#include <signal.h>
-
-#include <cstdio>
-#include <filesystem>
-#include <optional>
-
 #include "agent/validators/verdict.h"
-#include "common/process/environment.h"
-#include "common/process/process.h"
-#include "tests/support/expect.h"
-#include "tests/support/temp_folder.h"
+#include "tests/integration/validators/fixtures.h"
 
 namespace drover::validators {
 namespace {
 
 using process::Outcome;
 
-#if defined(__aarch64__)
-constexpr const char* kBuiltRuntime = DROVER_BIN_DIR "/../onnxruntime/arm64/libonnxruntime.so.1";
-#else
-constexpr const char* kBuiltRuntime = DROVER_BIN_DIR "/../onnxruntime/x64/libonnxruntime.so.1";
-#endif
-
-Outcome run(std::vector<std::string> argv, const std::string& runtime) {
-  process::Spec spec;
-  spec.argv = std::move(argv);
-  spec.env = {"PATH=/usr/bin:/bin"};
-  if (!runtime.empty()) spec.env.push_back("DROVER_ONNXRUNTIME=" + runtime);
-  auto outcome = process::run_process(spec);
-  EXPECT_OK(outcome);
-  return outcome ? std::move(*outcome) : Outcome{};
-}
-
-class ValidateOnnx : public testing::Test {
+class ValidateOnnx : public test::WithModels {
  protected:
-  static void SetUpTestSuite() {
-    runtime_ = process::environment("DROVER_ONNXRUNTIME").value_or(kBuiltRuntime);
-    if (!std::filesystem::exists(runtime_)) {
-      missing_ = "skipped: ONNX Runtime is not at " + runtime_;
-      return;
-    }
-    fixtures_.emplace();
-    const Outcome made = run({"/usr/bin/python3", DROVER_SOURCE_DIR "/tests/integration/validators/make_fixtures.py",
-                              fixtures_->path().string()},
-                             "");
-    if (!made.exited(0)) missing_ = "skipped: the models cannot be made (python3-onnx?): " + made.err;
-  }
-  static void TearDownTestSuite() { fixtures_.reset(); }
-
-  void SetUp() override {
-    if (!missing_.empty()) GTEST_SKIP() << missing_;
-  }
-
-  static std::string package(const std::string& name) { return (*fixtures_ / name).string(); }
-
   // Runs the validator and checks that exit status and object belong together.
   static Verdict validate(const std::string& name, const std::string& incumbent = "") {
     std::vector<std::string> argv = {DROVER_BIN_DIR "/drover-validate-onnx", "--package", package(name)};
     if (!incumbent.empty()) argv.insert(argv.end(), {"--incumbent", package(incumbent)});
-    const Outcome outcome = run(argv, runtime_);
+    const Outcome outcome = test::run_tool(argv, runtime_);
     const auto verdict = parse_verdict(outcome.out);
     EXPECT_OK(verdict) << outcome.out << outcome.err;
     if (!verdict) return {};
@@ -73,10 +27,6 @@ class ValidateOnnx : public testing::Test {
     EXPECT_EQ(code_name(verdict.code), code_name(code)) << verdict.detail;
     EXPECT_NE(verdict.detail.find(part_of_detail), std::string::npos) << verdict.detail;
   }
-
-  static inline std::string runtime_;
-  static inline std::string missing_;
-  static inline std::optional<test::TempFolder> fixtures_;
 };
 
 TEST_F(ValidateOnnx, AGoodModelPassesWithItsFigures) {
@@ -171,7 +121,7 @@ TEST_F(ValidateOnnx, AModelThatNeverEndsIsStoppedAtItsDeadline) {
 TEST_F(ValidateOnnx, WithoutARuntimeItSaysThatItCannotValidateHere) {
   const std::string program = DROVER_BIN_DIR "/drover-validate-onnx";
   for (const char* runtime : {"/nowhere/libonnxruntime.so.1", "/etc/passwd", "libz.so.1"}) {
-    const Outcome outcome = run({program, "--package", package("good"), "--onnxruntime", runtime}, "");
+    const Outcome outcome = test::run_tool({program, "--package", package("good"), "--onnxruntime", runtime}, "");
     EXPECT_TRUE(outcome.exited(kExitMissing)) << runtime << ": " << process::describe(outcome);
     const auto verdict = parse_verdict(outcome.out);
     ASSERT_OK(verdict) << outcome.out;
@@ -181,9 +131,9 @@ TEST_F(ValidateOnnx, WithoutARuntimeItSaysThatItCannotValidateHere) {
 
 TEST_F(ValidateOnnx, WrongUsageIsNoVerdict) {
   const std::string program = DROVER_BIN_DIR "/drover-validate-onnx";
-  EXPECT_TRUE(run({program}, runtime_).exited(kExitUsage));
-  EXPECT_TRUE(run({program, "--package", package("good"), "--nonsense"}, runtime_).exited(kExitUsage));
-  EXPECT_TRUE(run({program, "--help"}, runtime_).exited(0));
+  EXPECT_TRUE(test::run_tool({program}, runtime_).exited(kExitUsage));
+  EXPECT_TRUE(test::run_tool({program, "--package", package("good"), "--nonsense"}, runtime_).exited(kExitUsage));
+  EXPECT_TRUE(test::run_tool({program, "--help"}, runtime_).exited(0));
 }
 
 }  // namespace
