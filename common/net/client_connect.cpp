@@ -28,12 +28,17 @@ void Watch::stop() {
   timer_.cancel();
 }
 
+// The timer may be set for later than a new limit: what comes first is found only if it is set again.
+void Watch::limit_phase(std::chrono::milliseconds length) {
+  phase_end_ = now() + length;
+  if (cut_) set_timer();
+}
+
 void Watch::expect_progress(std::chrono::milliseconds window, std::uint64_t bytes) {
   window_ = window;
   expected_ = std::max<std::uint64_t>(1, bytes);
   moved_ = 0;
   window_end_ = now() + window;
-  // The timer may be set for later than this; what comes first is found only if it is set again.
   if (cut_) set_timer();
 }
 

@@ -20,7 +20,7 @@ class Watch : public std::enable_shared_from_this<Watch> {
   // `cut` must make every wait of the request return. It is not called after stop().
   void start(std::function<void()> cut);
   void stop();
-  void limit_phase(std::chrono::milliseconds length) { phase_end_ = now() + length; }
+  void limit_phase(std::chrono::milliseconds length);
   void end_phase() { phase_end_ = MonoTime::max(); }
   // From now on at least `bytes` must move in every `window`.
   void expect_progress(std::chrono::milliseconds window, std::uint64_t bytes);

@@ -272,16 +272,14 @@ asio::awaitable<void> Connection::linger() {
   arm(kLinger);
   std::size_t seen = 0;
   while (seen < kLingerBytes) {
-    boost::system::error_code failed;
-    const std::size_t n =
-        transport_.socket().read_some(asio::buffer(worker_.scratch(), Worker::kScratch), failed);
-    seen += n;
-    if (failed == asio::error::would_block) {
-      co_await transport_.wait(Io::want_read);
-      if (expired_) co_return;
-    } else if (failed) {
-      co_return;
+    const IoResult got = transport_.discard(worker_.scratch(), Worker::kScratch);
+    if (got.state == Io::done) {
+      seen += got.bytes;
+      continue;
     }
+    if (got.state != Io::want_read) co_return;
+    co_await transport_.wait(Io::want_read);
+    if (expired_) co_return;
   }
 }
 

@@ -39,6 +39,10 @@ IoResult Transport::read(char* data, std::size_t size) {
     ERR_clear_error();
     return ssl_result(SSL_read(ssl_, data, static_cast<int>(std::min<std::size_t>(size, INT_MAX))));
   }
+  return discard(data, size);
+}
+
+IoResult Transport::discard(char* data, std::size_t size) {
   const ssize_t n = ::recv(socket_.native_handle(), data, size, 0);
   if (n > 0) return IoResult{Io::done, static_cast<std::size_t>(n)};
   return n == 0 ? IoResult{Io::closed, 0} : from_errno(Io::want_read);

@@ -60,6 +60,8 @@ class Transport {
   IoResult write(const char* data, std::size_t size, bool more_follows = false);
   // Plain connections only; `offset` moves on.
   IoResult send_file(int fd, std::uint64_t& offset, std::size_t size);
+  // Takes bytes off the socket without looking at them, encrypted or not.
+  IoResult discard(char* data, std::size_t size);
   // TLS has decrypted or received bytes that no wait will announce.
   bool has_buffered() const;
   // Received bytes or an end wait in the kernel: an idle kept connection on which this is so is of no use.
