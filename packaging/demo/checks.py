@@ -81,7 +81,7 @@ def _check_refusals(expect, demo, attempts, offline):
         rest = [row for row in rows.values() if row not in hit and row["state"] != "aborted"]
         expect.that(f"{release} was {words} ({code}), on canaries only", hit and not rest and len(attempts[release]) <= 3,
                     {name: (row["state"], row["code"]) for name, row in attempts[release].items()})
-        status = demo.tool.json("rollout", "status", demo.rollouts[release])
+        status = demo.tool.rollout(demo.rollouts[release])
         expect.that(f"the rollout of {release} halted in its first stage", (status["state"], status["stage"]) == ("halted", 0),
                     status["state"])
 
@@ -97,7 +97,7 @@ def _check_bytes(expect, rows, attempts, killed):
 
 
 def _check_server(expect, demo):
-    states = {release: demo.tool.json("rollout", "status", rollout)["state"] for release, rollout in demo.rollouts.items()}
+    states = {release: demo.tool.rollout(rollout)["state"] for release, rollout in demo.rollouts.items()}
     expect.that("v1 completed, v2 was rolled back, v3 and v4 halted",
                 states == {"v1": "completed", "v2": "rolled_back", "v3": "halted", "v4": "halted"}, states)
     try:

@@ -109,7 +109,7 @@ class Demo:
             self.world.check_processes()
             if meanwhile:
                 meanwhile()
-            status = self.tool.json("rollout", "status", self.rollouts[release])
+            status = self.tool.rollout(self.rollouts[release])
             progress.show(describe(release, status))
             if status["state"] in ("halted", "aborted") and status["state"] not in states:
                 raise Failed(f"the rollout of {release} is {status['state']}: {status['reason']}")
@@ -170,7 +170,7 @@ class Demo:
     def settle(self, release):
         """Until nothing of a halted rollout is under way."""
         def quiet():
-            status = self.tool.json("rollout", "status", self.rollouts[release])
+            status = self.tool.rollout(self.rollouts[release])
             stage = status["stages"][0]
             return stage["in_flight"] == (1 if OFFLINE in self.world.deployments(self.rollouts[release]) else 0)
 

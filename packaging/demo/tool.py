@@ -18,17 +18,21 @@ class Tool:
         self.binary, self.profile, self.log = binary, profile, log
         self._environment = {**os.environ, **(environment or {}), "DROVER_CONFIG": profile}
 
-    def run(self, *arguments, seconds=60, stdin=None):
-        """Standard output. ToolError for any exit status but 0."""
+    def run(self, *arguments, seconds=60, stdin=None, allowed=(0,)):
+        """Standard output. ToolError for any exit status that is not allowed."""
         arguments = [str(a) for a in arguments]
         done = subprocess.run([self.binary, *arguments], env=self._environment, text=True, capture_output=True,
                               timeout=seconds, input=stdin if stdin is not None else "")
         if self.log:
             with open(self.log, "a", encoding="utf-8") as log:
                 log.write(f"$ drover {' '.join(arguments)}\n{done.stdout}{done.stderr}-> {done.returncode}\n")
-        if done.returncode != 0:
+        if done.returncode not in allowed:
             raise ToolError(arguments, done.returncode, (done.stderr or done.stdout).strip())
         return done.stdout
+
+    def rollout(self, rollout):
+        """Its status; the exit status says where it stands (see `drover rollout status --help`), which is no error."""
+        return self.json("rollout", "status", rollout, allowed=(0, 7, 8, 9))
 
     def json(self, *arguments, **options):
         text = self.run(*arguments, "--json", **options)

@@ -50,8 +50,7 @@ class Device:
         self.agent = world.processes.add(Process(
             f"the agent of {name}", [os.path.join(world.bin, "drover-agent"), "--config", self.config], log + ".agent.log"))
         self.app = world.processes.add(Process(
-            f"the application of {name}", [os.path.join(world.bin, "drover-demo-app"), "--state", self.state,
-                                           "--model", MODEL], log + ".app.log"))
+            f"the application of {name}", world.application(self), log + ".app.log"))
 
     def start(self):
         self.agent.start()
@@ -63,8 +62,11 @@ class Device:
 
 
 class World:
+    model = MODEL
+
     def __init__(self, folder, bin_folder):
         self.folder, self.bin = folder, bin_folder
+        self.validator = os.path.join(self.bin, "drover-validate-onnx")
         self.processes = Processes()
         self.devices = {}
         for name in ("logs", "devices", "keys"):
@@ -73,6 +75,7 @@ class World:
         self.url = f"https://127.0.0.1:{self.port}"
         self.certificate, self.certificate_key = make_certificate(self.path("tls"))
         self.tool = Tool(os.path.join(bin_folder, "drover"), self.path("profile"), log=self.path("logs", "tool.log"))
+        self.admin_token_file = self.path("admin.token")
         self.server = None
 
     def path(self, *parts):
@@ -81,7 +84,7 @@ class World:
     # --- server and people --------------------------------------------------------------------------------------------
 
     def start_server(self):
-        data, token_file = self.path("server"), self.path("admin.token")
+        data, token_file = self.path("server"), self.admin_token_file
         os.makedirs(data)
         self.server = self.processes.add(Process(
             "the server",
@@ -89,14 +92,16 @@ class World:
              "--tls-certificate", self.certificate, "--tls-key", self.certificate_key, "--admin-token-file", token_file,
              "--poll-seconds", POLL_SECONDS],
             self.path("logs", "server.log"))).start()
+        self.wait_for_server()
+        self.tool.run("login", self.url, "--token-file", token_file, "--ca", self.certificate)
 
+    def wait_for_server(self):
         def listening():
             self.server.check()
             with socket.socket() as probe:
-                return os.path.exists(token_file) and probe.connect_ex(("127.0.0.1", self.port)) == 0
+                return os.path.exists(self.admin_token_file) and probe.connect_ex(("127.0.0.1", self.port)) == 0
 
         wait_until("the server listens", 15, listening, 0.05)
-        self.tool.run("login", self.url, "--token-file", token_file, "--ca", self.certificate)
 
     def key(self, name):
         file = self.path("keys", name + ".key")
@@ -118,11 +123,15 @@ class World:
             "name": device.name,
             "kind": device.kind,
             "enrolment_token": self.enrolment_token,
-            "validator": os.path.join(self.bin, "drover-validate-onnx"),
+            "validator": self.validator,
         }
         if bytes_per_second:
             settings["max_rate"] = bytes_per_second
         write_json(device.config, settings)
+
+    def application(self, device):
+        """The command line of the application beside an agent."""
+        return [os.path.join(self.bin, "drover-demo-app"), "--state", device.state, "--model", self.model]
 
     def add_device(self, name, kind, bytes_per_second=0):
         device = self.devices[name] = Device(self, name, kind)
@@ -152,11 +161,11 @@ class World:
 
     def installed(self, name, rows=None):
         row = (rows or self.device_rows()).get(name, {})
-        return next((i["release"] for i in row.get("installed", []) if i["model"] == MODEL), None)
+        return next((i["release"] for i in row.get("installed", []) if i["model"] == self.model), None)
 
     def deployments(self, rollout):
         """Device name -> its attempt at the rollout."""
-        rows = self.tool.json("rollout", "deployments", rollout)["items"]
+        rows = self.tool.json("rollout", "devices", rollout)["items"]
         return {row["device_name"]: row for row in rows}
 
 
