@@ -90,6 +90,9 @@ constexpr int kAllowed[] = {
     SCMP_SYS(getcpu),
     SCMP_SYS(rt_sigprocmask),  // abort() wants it, and a clean SIGABRT says more than a SIGSYS
     SCMP_SYS(rt_sigaction),
+#if defined(__SANITIZE_ADDRESS__)
+    SCMP_SYS(sigaltstack),  // before it ends the process
+#endif
 #if defined(__x86_64__)
     SCMP_SYS(arch_prctl),  // asks for the AMX state before its first use
 #endif

@@ -48,12 +48,12 @@ struct Spec {
 };
 
 struct Outcome {
-  int exit_code = -1;        // -1 when a signal ended it
-  int signal = 0;            // the signal, or 0
-  bool timed_out = false;    // we killed it at the deadline
-  bool over_memory = false;  // we killed it over max_resident
-  bool truncated = false;    // it wrote more than max_output
-  std::uint64_t peak_rss_bytes = 0;
+  int exit_code = -1;                // -1 when a signal ended it
+  int signal = 0;                    // the signal, or 0
+  bool timed_out = false;            // we killed it at the deadline
+  bool over_memory = false;          // we killed it over max_resident
+  bool truncated = false;            // it wrote more than max_output
+  std::uint64_t peak_rss_bytes = 0;  // at least what this process had resident when it started it
   std::string out;
   std::string err;
 

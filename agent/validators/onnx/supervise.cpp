@@ -26,7 +26,8 @@ std::string last_line(std::string_view text) {
 // From the signal, for an end that we did not bring about.
 Verdict judge_signal(const process::Outcome& outcome) {
   const bool no_memory = outcome.err.find("bad_alloc") != std::string::npos;
-  if (outcome.signal == SIGXCPU) return refuse(Code::validate_timeout, "the model used up the time of its validation");
+  if (outcome.signal == SIGXCPU)
+    return refuse(Code::validate_timeout, "the validation of the model used more CPU time than its deadline");
   if (outcome.signal == SIGKILL || (outcome.signal == SIGABRT && no_memory))
     return refuse(Code::validate_memory,
                   "the model exhausted the memory: its validation " + process::describe(outcome));
@@ -75,6 +76,8 @@ Verdict supervise(const Request& request) {
   const auto outcome = process::run_process(probe_spec(request, *policy));
   if (!outcome) return refuse(Code::validator_missing, outcome.error().message());
   Verdict verdict = judge(*outcome);
+  if (verdict.code == Code::validate_timeout)
+    verdict.detail += " of " + std::to_string(policy->validation.timeout.count()) + " s";
   if (verdict.peak_rss_bytes == 0) verdict.peak_rss_bytes = outcome->peak_rss_bytes;
   return verdict;
 }

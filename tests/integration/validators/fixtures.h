@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,7 +35,23 @@ inline process::Outcome run_tool(std::vector<std::string> argv, const std::strin
   return outcome ? std::move(*outcome) : process::Outcome{};
 }
 
-// The packages of make_fixtures.py, made once a test program. A test that uses them is skipped when they cannot be had.
+// Makes the packages of make_fixtures.py, once for each version of the script: they stay in the build folder. Test
+// programs that do it at the same time do not disturb each other. Gives why it could not be done, or nothing.
+inline std::string make_fixtures(const std::string& script, const std::filesystem::path& folder) {
+  if (std::filesystem::exists(folder)) return "";
+  std::filesystem::create_directories(folder.parent_path());
+  const TempFolder fresh;
+  const process::Outcome made = run_tool({"/usr/bin/python3", script, (fresh / "made").string()}, "");
+  if (!made.exited(0)) return made.err;
+  const std::filesystem::path mine = folder.string() + "." + fresh.path().filename().string();
+  std::error_code lost;
+  std::filesystem::copy(fresh / "made", mine, std::filesystem::copy_options::recursive);
+  std::filesystem::rename(mine, folder, lost);  // fails when another was faster, which is as good
+  if (lost) std::filesystem::remove_all(mine);
+  return "";
+}
+
+// A test that uses the models is skipped when they or ONNX Runtime cannot be had.
 class WithModels : public testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -45,24 +60,22 @@ class WithModels : public testing::Test {
       missing_ = "skipped: ONNX Runtime is not at " + runtime_;
       return;
     }
-    fixtures_ = std::make_unique<TempFolder>();
-    const process::Outcome made =
-        run_tool({"/usr/bin/python3", DROVER_SOURCE_DIR "/tests/integration/validators/make_fixtures.py",
-                  fixtures_->path().string()},
-                 "");
-    if (!made.exited(0)) missing_ = "skipped: the models cannot be made (python3-onnx?): " + made.err;
+    const std::string script = DROVER_SOURCE_DIR "/tests/integration/validators/make_fixtures.py";
+    const auto version = std::filesystem::last_write_time(script).time_since_epoch().count();
+    fixtures_ = std::filesystem::path(DROVER_BIN_DIR "/../tests/models") / std::to_string(version);
+    const std::string why = make_fixtures(script, fixtures_);
+    if (!why.empty()) missing_ = "skipped: the models cannot be made (python3-onnx?): " + why;
   }
-  static void TearDownTestSuite() { fixtures_.reset(); }
 
   void SetUp() override {
     if (!missing_.empty()) GTEST_SKIP() << missing_;
   }
 
-  static std::string package(const std::string& name) { return (*fixtures_ / name).string(); }
+  static std::string package(const std::string& name) { return (fixtures_ / name).string(); }
 
   static inline std::string runtime_;
   static inline std::string missing_;
-  static inline std::unique_ptr<TempFolder> fixtures_;
+  static inline std::filesystem::path fixtures_;
 };
 
 }  // namespace drover::test
