@@ -50,6 +50,7 @@ class SqliteStore final : public Store {
       TRY_ASSIGN(accepted_.targets, decode_targets(text));
     }
     TRY_ASSIGN(accepted_.version, number("assignment_version"));
+    TRY_ASSIGN(accepted_.document, value("assignment"));
     TRY_ASSIGN(session_.token, value("session_token"));
     TRY_ASSIGN(const std::int64_t expires, number("session_expires"));
     session_.expires = WallTime(std::chrono::seconds(expires));
@@ -96,6 +97,7 @@ class SqliteStore final : public Store {
   Status accept(const Accepted& accepted) override {
     TRY_ASSIGN(db::Transaction transaction, db::Transaction::begin(db_));
     TRY(set("targets", encode(accepted.targets)));
+    TRY(set("assignment", accepted.document));
     TRY(set("assignment_version", std::to_string(accepted.version)));
     TRY(transaction.commit());
     accepted_ = accepted;

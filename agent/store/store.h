@@ -35,6 +35,7 @@ struct Session {
 // What was accepted from the director.
 struct Accepted {
   std::int64_t version = 0;
+  std::string document;  // the signed bytes, looked at again when a deployment begins
   std::vector<update::Target> targets;
 };
 

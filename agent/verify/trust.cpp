@@ -1,0 +1,121 @@
+#include "agent/verify/trust.h"
+
+#include "proto/wire/problem.h"
+
+namespace drover::agent {
+
+namespace asio = boost::asio;
+
+namespace {
+
+// Roots, timestamp, snapshot, targets and every delegated role of a search: the walk has bounds of its own, this one
+// only keeps a bug from becoming an endless loop.
+constexpr int kMaxSteps = 1024;
+
+// The document that was accepted before, read again; its expiry and nonce were looked at when it came.
+Result<tuf::Assignment> reread(const tuf::Targets& targets, const Accepted& accepted, const std::string& device,
+                               tuf::ForeignVerify foreign) {
+  TRY_ASSIGN(const tuf::Envelope envelope, tuf::parse_envelope(as_bytes(accepted.document), tuf::kMaxAssignmentBytes));
+  TRY_ASSIGN(const tuf::Assignment assignment, tuf::parse_assignment(envelope));
+  tuf::AssignmentRules rules;
+  rules.device_id = device;
+  rules.last_version = accepted.version;
+  rules.now = assignment.issued;
+  return tuf::verify_assignment(targets, as_bytes(accepted.document), rules, foreign);
+}
+
+}  // namespace
+
+Result<std::vector<update::Target>> targets_of(const tuf::Assignment& assignment) {
+  std::vector<update::Target> targets;
+  for (const auto& [path, assigned] : assignment.targets) {
+    TRY_ASSIGN(const tuf::ReleaseName name, tuf::parse_release_name(path));
+    const auto sha256 = assigned.hashes.find("sha256");
+    if (sha256 == assigned.hashes.end()) return Error(Code::malformed, path + " is assigned without a SHA-256");
+    update::Target target;
+    target.model = name.model;
+    target.release = name.version;
+    target.deployment = assigned.deployment;
+    target.package = assigned.variant.text();
+    target.index = "sha256:" + sha256->second;
+    target.index_size = assigned.length;
+    target.release_counter = assigned.release_counter;
+    target.rollback = assigned.rollback;
+    targets.push_back(std::move(target));
+  }
+  return targets;
+}
+
+asio::awaitable<Result<Bytes>> Trust::get(tuf::NeedFile need) {
+  net::ClientRequest request;
+  request.target = "/api/v1/metadata/" + need.name;
+  request.max_body = static_cast<std::size_t>(need.max_length);
+  auto answer = co_await client_.send(std::move(request));
+  if (!answer) co_return std::move(answer).error().within("fetching " + need.name);
+  if (!answer->ok()) co_return wire::decode_problem(answer->status, answer->body).within("fetching " + need.name);
+  const ByteView body = as_bytes(answer->body);
+  co_return Bytes(body.begin(), body.end());
+}
+
+asio::awaitable<Status> Trust::walk(tuf::Refresh& refresh) {
+  for (int i = 0; i < kMaxSteps; ++i) {
+    tuf::RefreshStep step = refresh.next();
+    if (std::holds_alternative<tuf::Done>(step)) co_return Status();
+    if (Error* error = std::get_if<Error>(&step)) co_return std::move(*error);
+    tuf::NeedFile need = std::get<tuf::NeedFile>(std::move(step));
+    Result<Bytes> file = co_await get(std::move(need));
+    refresh.feed(std::move(file));
+  }
+  co_return Error(Code::internal, "the metadata walk does not end");
+}
+
+WallTime Trust::signed_time() {
+  const auto bytes = store_.load(tuf::kTimestamp);
+  if (!bytes) return {};
+  const auto envelope = tuf::parse_envelope(*bytes, tuf::kMaxTimestampBytes);
+  if (!envelope) return {};
+  const auto timestamp = tuf::parse_timestamp(*envelope);
+  return timestamp && timestamp->issued ? *timestamp->issued : WallTime{};
+}
+
+asio::awaitable<Result<Accepted>> Trust::accept(std::string document, std::int64_t last_version, std::string nonce,
+                                                WallTime now) {
+  CO_TRY_ASSIGN(tuf::Refresh refresh, tuf::Refresh::start(store_, now, foreign_));
+  Status walked = co_await walk(refresh);
+  if (!walked) co_return std::move(walked).error().within("refreshing metadata");
+  tuf::AssignmentRules rules;
+  rules.device_id = device_.id;
+  rules.last_version = last_version;
+  rules.nonce = nonce;
+  rules.now = now;
+  const tuf::Targets* targets = refresh.trusted().targets();
+  if (targets == nullptr) co_return Error(Code::internal, "no targets after a refresh");
+  CO_TRY_ASSIGN(const tuf::Assignment assignment,
+                tuf::verify_assignment(*targets, as_bytes(document), rules, foreign_));
+  Accepted accepted;
+  accepted.version = assignment.version;
+  CO_TRY_ASSIGN(accepted.targets, targets_of(assignment));
+  accepted.document = std::move(document);
+  co_return accepted;
+}
+
+asio::awaitable<Status> Trust::agree(Accepted accepted, update::Target target, std::int64_t floor, WallTime now) {
+  CO_TRY_ASSIGN(tuf::Refresh refresh, tuf::Refresh::start(store_, now, foreign_));
+  Status walked = co_await walk(refresh);
+  if (!walked) co_return std::move(walked).within("refreshing metadata");
+  const tuf::Targets* targets = refresh.trusted().targets();
+  if (targets == nullptr) co_return Error(Code::internal, "no targets after a refresh");
+  CO_TRY_ASSIGN(const tuf::Assignment assignment, reread(*targets, accepted, device_.id, foreign_));
+  const std::string path = target.model + "/" + target.release;
+  const auto assigned = assignment.targets.find(path);
+  if (assigned == assignment.targets.end()) co_return Error(Code::superseded, path + " is no longer assigned");
+  refresh.find(path);
+  walked = co_await walk(refresh);
+  if (!walked) co_return std::move(walked).within("looking for " + path);
+  tuf::AgreementRules rules;
+  rules.kind = device_.kind;
+  rules.counter_floor = floor;
+  co_return tuf::check_agreement(assigned->second, refresh.found() ? &refresh.found()->target : nullptr, rules);
+}
+
+}  // namespace drover::agent
