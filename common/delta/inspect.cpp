@@ -1,0 +1,98 @@
+#include "common/delta/delta.h"
+
+#include <algorithm>
+
+namespace drover::delta {
+namespace {
+
+// Counts what passes.
+class CountingSource final : public ByteSource {
+ public:
+  explicit CountingSource(ByteSource& source) : source_(source) {}
+  Status read(std::span<std::uint8_t> out) override {
+    passed += out.size();
+    return source_.read(out);
+  }
+  std::uint64_t passed = 0;
+
+ private:
+  ByteSource& source_;
+};
+
+// Reads past `size` bytes in small pieces: a size that lies costs no memory.
+void skip(NumberReader& in, std::uint64_t size) {
+  constexpr std::uint64_t kPiece = 64 * 1024;
+  while (size > 0 && in.ok()) {
+    const std::uint64_t now = std::min(size, kPiece);
+    (void)in.bytes(now);
+    size -= now;
+  }
+}
+
+void skip_tensor_body(NumberReader& in, DeltaPart& part) {
+  part.mode = static_cast<TensorMode>(in.fixed(1));
+  part.rank = in.fixed(1);
+  if (part.rank > kMaxRank) in.fail("a tensor's rank is out of range");
+  if (part.mode == TensorMode::alone && part.type != ElementType::i8) (void)in.fixed(1);
+  if (part.rank > 0) {
+    (void)in.signed_varint();
+    skip(in, 2 * part.rank);
+    for (int i = 0; i < 3; ++i) skip(in, in.varint());
+  }
+  (void)in.varint();
+  skip(in, in.varint());
+  const std::uint64_t elements = part.rows * part.columns;
+  for (std::uint64_t done = 0; done < elements && in.ok(); done += kChunkElements) {
+    const std::uint64_t coded = in.varint(), plain = in.varint();
+    skip(in, coded);
+    skip(in, plain);
+  }
+}
+
+void skip_tensor(NumberReader& in, DeltaPart& part) {
+  const std::uint64_t type = in.fixed(1);
+  if ((type & 0x7f) > static_cast<std::uint64_t>(ElementType::i8)) in.fail("an unknown type of elements");
+  part.type = static_cast<ElementType>(type & 0x7f);
+  part.rows = in.bounded(std::uint64_t{1} << 40, "a tensor's rows");
+  part.columns = in.bounded(std::uint64_t{1} << 40, "a tensor's columns");
+  if (part.columns == 0 || part.rows == 0 || part.rows > (std::uint64_t{1} << 40) / std::max<std::uint64_t>(1, part.columns))
+    in.fail("a tensor without sense");
+  if ((type & 0x80) != 0) (void)in.signed_varint();
+  if (!in.ok()) return;
+  part.plain = part.rows * part.columns * element_bytes(part.type);
+  skip_tensor_body(in, part);
+}
+
+void skip_segment(NumberReader& in, DeltaPart& part) {
+  if (part.kind == SegmentKind::tensor) return skip_tensor(in, part);
+  part.plain = in.varint();
+  if (part.kind == SegmentKind::copy || part.kind == SegmentKind::prefix) (void)in.signed_varint();
+  if (part.kind == SegmentKind::prefix) (void)in.varint();
+  if (part.kind == SegmentKind::raw) skip(in, part.plain);
+  if (part.kind == SegmentKind::zstd || part.kind == SegmentKind::prefix) skip(in, in.varint());
+}
+
+}  // namespace
+
+Result<DeltaContents> inspect_delta(ByteSource& delta) {
+  CountingSource source(delta);
+  NumberReader in(source);
+  DeltaContents contents;
+  TRY_ASSIGN(contents.header, read_header(in));
+  for (std::uint64_t offset = 0;;) {
+    const std::uint64_t begin = source.passed;
+    DeltaPart part;
+    part.kind = static_cast<SegmentKind>(in.fixed(1));
+    if (part.kind > SegmentKind::tensor) in.fail("an unknown kind of segment");
+    if (!in.ok() || part.kind == SegmentKind::end) break;
+    part.offset = offset;
+    skip_segment(in, part);
+    part.coded = source.passed - begin;
+    offset += part.plain;
+    contents.parts.push_back(std::move(part));
+  }
+  TRY(in.status());
+  return contents;
+}
+
+}  // namespace drover::delta

@@ -1,0 +1,146 @@
+#include "common/delta/planner.h"
+
+#include <zstd.h>
+
+#include <algorithm>
+#include <map>
+
+namespace drover::delta {
+namespace {
+
+constexpr std::uint64_t kExamineFrom = 16 * 1024;  // shorter stretches are bytes and nothing else
+constexpr std::uint64_t kWindow = 256 * 1024;      // examined together
+constexpr std::size_t kSample = 16 * 1024;         // bytes of a window that are tried
+constexpr ElementType kTypes[] = {ElementType::f32, ElementType::bf16, ElementType::f16, ElementType::i8};
+
+class BaseTensors {
+ public:
+  explicit BaseTensors(std::vector<TensorSpan> tensors) : tensors_(std::move(tensors)) {
+    for (std::size_t i = 0; i < tensors_.size(); ++i) {
+      by_name_.emplace(tensors_[i].name, i);
+      by_shape_[key(tensors_[i].shape)].push_back(i);
+    }
+  }
+  // By name when the columns agree, else the next one of exactly this shape.
+  const TensorSpan* match(const TensorSpan& wanted) {
+    const auto named = by_name_.find(wanted.name);
+    if (named != by_name_.end()) {
+      const TensorSpan& found = tensors_[named->second];
+      if (found.shape.type == wanted.shape.type && found.shape.columns == wanted.shape.columns) return &found;
+    }
+    auto& same = by_shape_[key(wanted.shape)];
+    std::size_t& used = used_[key(wanted.shape)];
+    return used < same.size() ? &tensors_[same[used++]] : nullptr;
+  }
+
+ private:
+  using Key = std::tuple<ElementType, std::uint64_t, std::uint64_t>;
+  static Key key(const TensorShape& shape) { return {shape.type, shape.rows, shape.columns}; }
+  std::vector<TensorSpan> tensors_;
+  std::map<std::string, std::size_t> by_name_;
+  std::map<Key, std::vector<std::size_t>> by_shape_;
+  std::map<Key, std::size_t> used_;
+};
+
+std::size_t zstd_size(ByteView bytes) {
+  Bytes out(ZSTD_compressBound(bytes.size()));
+  return ZSTD_compress(out.data(), out.size(), bytes.data(), bytes.size(), 3);
+}
+
+// The element type under which a window costs least; nullopt when plain zstd is as good.
+std::optional<ElementType> guess_type(ByteView base, ByteView target) {
+  const std::size_t size = std::min<std::size_t>(kSample, target.size() / 4 * 4);
+  const std::size_t at = (target.size() - size) / 2 / 4 * 4;
+  const ByteView sample = target.subspan(at, size);
+  const ByteView before = base.size() >= at + size ? base.subspan(at, size) : ByteView{};
+  std::optional<ElementType> best;
+  std::size_t least = zstd_size(sample) * 98 / 100;  // numbers must be a little better, or the guess is chance
+  for (ElementType type : kTypes) {
+    const TensorShape shape{type, 1, size / element_bytes(type)};
+    if (const std::size_t cost = encode_tensor(shape, before, sample).bytes.size(); cost < least) {
+      least = cost;
+      best = type;
+    }
+  }
+  return best;
+}
+
+// What a window of undescribed bytes is taken for.
+enum class Kind { bytes, f32, bf16, f16, i8 };
+
+Kind kind_of(ByteView base, ByteView window) {
+  const bool same = base.size() == window.size() && std::equal(window.begin(), window.end(), base.begin());
+  if (same || window.size() < kSample) return Kind::bytes;
+  const auto type = guess_type(base, window);
+  return type ? static_cast<Kind>(1 + (std::find(std::begin(kTypes), std::end(kTypes), *type) - std::begin(kTypes))) : Kind::bytes;
+}
+
+// `size` bytes at `offset`, all of one kind: numbers as one vector, and the odd bytes behind the last whole number.
+void add_stretch(const Range& whole, std::uint64_t offset, std::uint64_t size, Kind kind, std::uint64_t base_size,
+                 std::vector<Range>& out) {
+  const std::uint64_t base_at = whole.base.value_or(0) + (offset - whole.offset);
+  if (kind == Kind::bytes) return out.push_back({offset, size, base_at, std::nullopt, ""});
+  const ElementType type = kTypes[static_cast<int>(kind) - 1];
+  const TensorShape shape{type, 1, size / element_bytes(type)};
+  Range numbers{offset, shape.bytes(), base_at, shape, ""};
+  if (base_at + numbers.size > base_size) numbers.base.reset();
+  out.push_back(std::move(numbers));
+  const std::uint64_t odd = size - shape.bytes();
+  if (odd > 0) out.push_back({offset + size - odd, odd, base_at + size - odd, std::nullopt, ""});
+}
+
+// Bytes that nobody described: windows of one kind are joined. Windows are a multiple of every element's size, so
+// that only the last can have odd bytes.
+void examine(ByteView base, ByteView target, const Range& whole, std::vector<Range>& out) {
+  std::uint64_t begin = 0;
+  Kind open = Kind::bytes;
+  for (std::uint64_t done = 0; done < whole.size; done += kWindow) {
+    const std::uint64_t size = std::min(kWindow, whole.size - done), at = whole.base.value_or(0) + done;
+    const ByteView before = at < base.size() ? base.subspan(at, std::min<std::uint64_t>(size, base.size() - at)) : ByteView{};
+    const Kind kind = kind_of(before, target.subspan(whole.offset + done, size));
+    if (done > 0 && kind != open) {
+      add_stretch(whole, whole.offset + begin, done - begin, open, base.size(), out);
+      begin = done;
+    }
+    open = kind;
+  }
+  add_stretch(whole, whole.offset + begin, whole.size - begin, open, base.size(), out);
+}
+
+void add_other(ByteView base, ByteView target, Range stretch, std::vector<Range>& out) {
+  if (stretch.size == 0) return;
+  if (stretch.size < kExamineFrom) return out.push_back(std::move(stretch));
+  examine(base, target, stretch, out);
+}
+
+void add_tensor(const TensorSpan& tensor, const TensorSpan* match, std::vector<Range>& out) {
+  if (match == nullptr) return out.push_back({tensor.offset, tensor.shape.bytes(), std::nullopt, tensor.shape, tensor.name});
+  TensorShape shared = tensor.shape;
+  shared.rows = std::min(tensor.shape.rows, match->shape.rows);
+  out.push_back({tensor.offset, shared.bytes(), match->offset, shared, tensor.name});
+  TensorShape rest = tensor.shape;
+  rest.rows -= shared.rows;
+  if (rest.rows > 0) out.push_back({tensor.offset + shared.bytes(), rest.bytes(), std::nullopt, rest, tensor.name});
+}
+
+}  // namespace
+
+std::vector<Range> plan_ranges(ByteView base, ByteView target) {
+  std::vector<Range> out;
+  BaseTensors known(find_tensors(base));
+  std::uint64_t at = 0, base_at = 0;
+  for (const TensorSpan& tensor : find_tensors(target)) {
+    const TensorSpan* match = known.match(tensor);
+    const std::uint64_t gap = tensor.offset - at;
+    // What stands before a tensor stood before its counterpart.
+    const std::uint64_t before = match != nullptr && match->offset >= gap ? match->offset - gap : base_at;
+    add_other(base, target, {at, gap, before, std::nullopt, ""}, out);
+    add_tensor(tensor, match, out);
+    at = tensor.offset + tensor.shape.bytes();
+    if (match != nullptr) base_at = match->offset + match->shape.bytes();
+  }
+  add_other(base, target, {at, target.size() - at, base_at, std::nullopt, ""}, out);
+  return out;
+}
+
+}  // namespace drover::delta

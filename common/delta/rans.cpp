@@ -1,0 +1,176 @@
+#include "common/delta/rans.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace drover::delta {
+namespace {
+
+constexpr std::uint32_t kLow = 1U << 16;  // states live in [kLow, kLow << 16)
+
+void write_varint(Bytes& out, std::uint32_t value) {
+  while (value >= 128) {
+    out.push_back(static_cast<std::uint8_t>(value | 128));
+    value >>= 7;
+  }
+  out.push_back(static_cast<std::uint8_t>(value));
+}
+
+bool read_varint(ByteView& in, std::uint32_t& value) {
+  value = 0;
+  for (unsigned shift = 0; shift < 28 && !in.empty(); shift += 7) {
+    const std::uint8_t byte = in.front();
+    in = in.subspan(1);
+    value |= static_cast<std::uint32_t>(byte & 127) << shift;
+    if (byte < 128) return true;
+  }
+  return false;
+}
+
+// Scales counts to kProbTotal, every used symbol at least 1; the largest takes what rounding leaves.
+void normalise(std::span<const std::uint32_t> counts, std::uint16_t* out) {
+  std::uint64_t total = 0;
+  for (std::uint32_t count : counts) total += count;
+  if (total == 0) return;
+  std::int64_t left = kProbTotal;
+  for (std::size_t s = 0; s < counts.size(); ++s) {
+    if (counts[s] == 0) continue;
+    const auto scaled = static_cast<std::uint64_t>(std::llround(double(counts[s]) * kProbTotal / double(total)));
+    out[s] = static_cast<std::uint16_t>(std::max<std::uint64_t>(1, scaled));
+    left -= out[s];
+  }
+  while (left != 0) {
+    const auto largest = std::max_element(out, out + kSymbols);
+    const std::int64_t take = left > 0 ? left : -std::min<std::int64_t>(-left, std::max(1, *largest / 2));
+    *largest = static_cast<std::uint16_t>(*largest + take);
+    left -= take;
+  }
+}
+
+}  // namespace
+
+Model Model::from_counts(const Counts& counts) {
+  Model model;
+  model.frequencies_.resize(counts.contexts() * kSymbols);
+  for (std::size_t c = 0; c < counts.contexts(); ++c) normalise(counts.of(c), model.frequencies_.data() + c * kSymbols);
+  return model;
+}
+
+bool Model::used(std::size_t context) const {
+  const auto* begin = frequencies_.data() + context * kSymbols;
+  return std::any_of(begin, begin + kSymbols, [](std::uint16_t f) { return f != 0; });
+}
+
+double Model::cost_bits(const Counts& counts) const {
+  double bits = 0;
+  for (std::size_t c = 0; c < counts.contexts(); ++c)
+    for (std::size_t s = 0; s < kSymbols; ++s)
+      if (const std::uint32_t n = counts.of(c)[s]; n != 0) bits += n * (kProbBits - std::log2(double(frequency(c, s))));
+  return bits;
+}
+
+// Per context: number of runs of used symbols; each run as gap, length and the frequencies.
+void Model::write(Bytes& out) const {
+  for (std::size_t c = 0; c < contexts(); ++c) {
+    const std::uint16_t* f = frequencies_.data() + c * kSymbols;
+    std::vector<std::pair<std::size_t, std::size_t>> runs;
+    for (std::size_t s = 0; s < kSymbols;) {
+      if (f[s] == 0) {
+        ++s;
+        continue;
+      }
+      const std::size_t begin = s;
+      while (s < kSymbols && f[s] != 0) ++s;
+      runs.emplace_back(begin, s);
+    }
+    write_varint(out, static_cast<std::uint32_t>(runs.size()));
+    std::size_t at = 0;
+    for (const auto& [begin, end] : runs) {
+      write_varint(out, static_cast<std::uint32_t>(begin - at));
+      write_varint(out, static_cast<std::uint32_t>(end - begin));
+      for (std::size_t s = begin; s < end; ++s) write_varint(out, f[s]);
+      at = end;
+    }
+  }
+}
+
+Result<Model> Model::read(ByteView bytes, std::size_t contexts) {
+  const Error wrong(Code::malformed, "frequency tables are damaged");
+  Model model;
+  model.frequencies_.resize(contexts * kSymbols);
+  for (std::size_t c = 0; c < contexts; ++c) {
+    std::uint16_t* f = model.frequencies_.data() + c * kSymbols;
+    std::uint32_t runs = 0, total = 0;
+    if (!read_varint(bytes, runs) || runs > kSymbols) return wrong;
+    std::size_t at = 0;
+    for (std::uint32_t run = 0; run < runs; ++run) {
+      std::uint32_t gap = 0, length = 0;
+      if (!read_varint(bytes, gap) || !read_varint(bytes, length)) return wrong;
+      if (gap > kSymbols || length == 0 || length > kSymbols || at + gap + length > kSymbols) return wrong;
+      at += gap;
+      for (std::uint32_t i = 0; i < length; ++i, ++at) {
+        std::uint32_t value = 0;
+        if (!read_varint(bytes, value) || value == 0 || value > kProbTotal) return wrong;
+        f[at] = static_cast<std::uint16_t>(value);
+        total += value;
+      }
+    }
+    if (runs != 0 && total != kProbTotal) return wrong;
+  }
+  if (!bytes.empty()) return wrong;
+  return model;
+}
+
+RansEncoder::RansEncoder(const Model& model) : entries_(model.contexts() * kSymbols) {
+  for (std::size_t c = 0; c < model.contexts(); ++c) {
+    std::uint32_t start = 0;
+    for (std::size_t s = 0; s < kSymbols; ++s) {
+      entries_[c * kSymbols + s] = {start, model.frequency(c, s)};
+      start += model.frequency(c, s);
+    }
+  }
+}
+
+void RansEncoder::encode(std::span<const std::uint8_t> contexts, std::span<const std::uint8_t> symbols,
+                         Bytes& out) const {
+  std::array<std::uint32_t, 2> state = {kLow, kLow};
+  std::vector<std::uint16_t> words;
+  words.reserve(symbols.size());
+  for (std::size_t i = symbols.size(); i-- > 0;) {
+    const Entry& entry = entries_[contexts[i] * kSymbols + symbols[i]];
+    std::uint32_t& x = state[i & 1];
+    if (x >= (std::uint64_t{kLow} >> kProbBits << 16) * entry.frequency) {
+      words.push_back(static_cast<std::uint16_t>(x));
+      x >>= 16;
+    }
+    x = (x / entry.frequency << kProbBits) + x % entry.frequency + entry.start;
+  }
+  for (std::uint32_t x : state)
+    for (unsigned shift = 0; shift < 32; shift += 8) out.push_back(static_cast<std::uint8_t>(x >> shift));
+  for (std::size_t i = words.size(); i-- > 0;) {
+    out.push_back(static_cast<std::uint8_t>(words[i]));
+    out.push_back(static_cast<std::uint8_t>(words[i] >> 8));
+  }
+}
+
+RansTables::RansTables(const Model& model) : index_(model.contexts()) {
+  slots_.assign(kProbTotal, 0xfffU << 8);  // symbol 0, frequency kProbTotal: keeps the state as it is
+  for (std::uint32_t i = 0; i < kProbTotal; ++i) slots_[i] |= i << 20;
+  for (std::size_t c = 0; c < model.contexts(); ++c) {
+    if (!model.used(c)) continue;
+    index_[c] = static_cast<std::uint16_t>(slots_.size() / kProbTotal);
+    for (std::uint32_t s = 0; s < kSymbols; ++s)
+      for (std::uint32_t i = 0, f = model.frequency(c, s); i < f; ++i) slots_.push_back(s | (f - 1) << 8 | i << 20);
+  }
+}
+
+Result<RansDecoder> RansDecoder::start(ByteView bytes) {
+  if (bytes.size() < 8) return Error(Code::malformed, "coded numbers are cut short");
+  RansDecoder decoder;
+  for (std::size_t i = 0; i < 8; ++i) decoder.state_[i / 4] |= static_cast<std::uint32_t>(bytes[i]) << (i % 4 * 8);
+  decoder.at_ = bytes.data() + 8;
+  decoder.end_ = bytes.data() + bytes.size();
+  return decoder;
+}
+
+}  // namespace drover::delta

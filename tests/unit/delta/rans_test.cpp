@@ -1,0 +1,107 @@
+#include "common/delta/rans.h"
+
+#include <gtest/gtest.h>
+
+#include "common/rng/rng.h"
+
+namespace drover::delta {
+namespace {
+
+struct Sequence {
+  std::vector<std::uint8_t> contexts, symbols;
+  Counts counts{5};
+};
+
+// Context c gives mostly small symbols, the smaller the higher c; context 4 is never used.
+Sequence sample(std::size_t length, std::uint64_t seed) {
+  Sequence s;
+  SeededRng rng(seed);
+  for (std::size_t i = 0; i < length; ++i) {
+    const auto context = static_cast<std::uint8_t>(rng.below(4));
+    const auto symbol = static_cast<std::uint8_t>(rng.below(1 + (rng.below(256) >> (2 * context))));
+    s.contexts.push_back(context);
+    s.symbols.push_back(symbol);
+    s.counts.add(context, symbol);
+  }
+  return s;
+}
+
+TEST(RansTest, symbols_come_back_at_about_the_cost_that_the_model_says) {
+  for (std::size_t length : {0, 1, 2, 1000, 50'000}) {
+    const Sequence s = sample(length, length);
+    const Model model = Model::from_counts(s.counts);
+    Bytes bytes;
+    RansEncoder(model).encode(s.contexts, s.symbols, bytes);
+    EXPECT_LE(double(bytes.size()), model.cost_bits(s.counts) / 8 * 1.001 + 10);
+    const RansTables tables(model);
+    auto decoder = RansDecoder::start(bytes);
+    ASSERT_TRUE(decoder);
+    for (std::size_t i = 0; i < length; ++i) ASSERT_EQ(decoder->next(tables.of(s.contexts[i])), s.symbols[i]) << i;
+    EXPECT_TRUE(decoder->finished());
+  }
+}
+
+TEST(RansTest, a_symbol_that_is_certain_costs_nothing) {
+  Counts counts(1);
+  for (int i = 0; i < 1000; ++i) counts.add(0, 7);
+  const Model model = Model::from_counts(counts);
+  Bytes bytes;
+  RansEncoder(model).encode(std::vector<std::uint8_t>(1000, 0), std::vector<std::uint8_t>(1000, 7), bytes);
+  EXPECT_EQ(bytes.size(), 8U);
+}
+
+TEST(RansTest, tables_come_back_and_damaged_ones_are_refused) {
+  const Model model = Model::from_counts(sample(5000, 3).counts);
+  Bytes bytes;
+  model.write(bytes);
+  const auto back = Model::read(bytes, 5);
+  ASSERT_TRUE(back);
+  for (std::size_t c = 0; c < 5; ++c)
+    for (std::size_t s = 0; s < kSymbols; ++s) ASSERT_EQ(back->frequency(c, s), model.frequency(c, s));
+  EXPECT_FALSE(Model::read(bytes, 4));
+  EXPECT_FALSE(Model::read(ByteView(bytes).first(bytes.size() - 1), 5));
+  SeededRng rng(4);
+  for (int i = 0; i < 5000; ++i) {
+    Bytes damaged = bytes;
+    damaged[rng.below(damaged.size())] = static_cast<std::uint8_t>(rng.next());
+    const auto read = Model::read(damaged, 5);
+    if (!read) continue;
+    const RansTables tables(*read);  // whatever is accepted must be whole: every slot filled
+    for (std::size_t c = 0; c < 5; ++c) EXPECT_NE(tables.of(c), nullptr);
+  }
+}
+
+TEST(RansTest, rare_symbols_keep_a_place_however_rare) {
+  Counts counts(1);
+  for (int s = 0; s < 256; ++s) counts.add(0, static_cast<std::uint8_t>(s));
+  for (int i = 0; i < 1'000'000; ++i) counts.add(0, 0);
+  const Model model = Model::from_counts(counts);
+  std::uint32_t total = 0;
+  for (std::size_t s = 0; s < kSymbols; ++s) {
+    EXPECT_GE(model.frequency(0, s), 1);
+    total += model.frequency(0, s);
+  }
+  EXPECT_EQ(total, kProbTotal);
+}
+
+TEST(BitsTest, come_back_in_order_and_the_end_is_known) {
+  Bytes bytes;
+  BitWriter writer(bytes);
+  SeededRng rng(5);
+  std::vector<std::pair<std::uint32_t, unsigned>> written;
+  for (int i = 0; i < 3000; ++i) {
+    const auto bits = static_cast<unsigned>(rng.below(33));
+    const auto value = static_cast<std::uint32_t>(rng.next() & ((std::uint64_t{1} << bits) - 1));
+    written.emplace_back(value, bits);
+    writer.put(value, bits);
+  }
+  writer.flush();
+  BitReader reader(bytes);
+  for (const auto& [value, bits] : written) ASSERT_EQ(reader.take(bits), value);
+  EXPECT_TRUE(reader.finished());
+  reader.take(32);
+  EXPECT_FALSE(reader.finished());
+}
+
+}  // namespace
+}  // namespace drover::delta
