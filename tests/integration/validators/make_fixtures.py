@@ -158,6 +158,7 @@ def main(root):
     write(root, "over-latency", heavy(), latency={**latency, "budget_us": 2})
     write(root, "over-memory", good(), memory={"budget_bytes": 8 * MIB})
     write(root, "spins", spinning(), timeout_seconds=1)
+    write(root, "spins-on", spinning(), timeout_seconds=600)
     write(root, "eats-all", eating(1 << 36), memory=memory)
     write(root, "eats-more", eating(100 * MIB // 4), memory=memory)
     write(root, "eats-and-spins", eating_and_spinning(400 * MIB // 4), memory=memory)

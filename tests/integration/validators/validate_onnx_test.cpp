@@ -1,4 +1,10 @@
 // drover-validate-onnx as the agent runs it, on real ONNX Runtime and on models that mean harm.
+#include <poll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <fstream>
+
 #include "agent/validators/verdict.h"
 #include "tests/integration/validators/fixtures.h"
 
@@ -116,6 +122,31 @@ TEST_F(ValidateOnnx, AModelThatEatsMemoryIsStopped) {
 
 TEST_F(ValidateOnnx, AModelThatNeverEndsIsStoppedAtItsDeadline) {
   expect_failure("spins", Code::validate_timeout, "did not end before its deadline of 1 s");
+}
+
+// The only child of a process; 0 when there is none within the test's patience.
+pid_t only_child(pid_t parent) {
+  const std::string id = std::to_string(parent);
+  for (int tries = 0; tries < 1000; ++tries) {
+    pid_t child = 0;
+    if (std::ifstream("/proc/" + id + "/task/" + id + "/children") >> child) return child;
+    ::poll(nullptr, 0, 10);
+  }
+  return 0;
+}
+
+TEST_F(ValidateOnnx, TheConfinedHalfEndsWithTheOtherOne) {
+  auto validator = process::start(
+      test::tool_spec({DROVER_BIN_DIR "/drover-validate-onnx", "--package", package("spins-on")}, runtime_));
+  ASSERT_OK(validator);
+  const pid_t confined = only_child(validator->pid());
+  ASSERT_GT(confined, 0);
+  const int end = static_cast<int>(::syscall(SYS_pidfd_open, confined, 0));
+  ASSERT_GE(end, 0);
+  validator->kill();
+  pollfd wait{end, POLLIN, 0};
+  EXPECT_EQ(::poll(&wait, 1, 10'000), 1);
+  ::close(end);
 }
 
 TEST_F(ValidateOnnx, WithoutARuntimeItSaysThatItCannotValidateHere) {
