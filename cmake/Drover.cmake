@@ -39,7 +39,9 @@ function(drover_program name)
   target_link_libraries(${name} PRIVATE ${ARG_DEPS})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
   add_dependencies(drover-programs ${name})
-  install(TARGETS ${name} RUNTIME)
+  if(NOT CMAKE_CURRENT_SOURCE_DIR MATCHES "/(packaging|tests|bench)/")  # what is not a part of the product
+    install(TARGETS ${name} RUNTIME)
+  endif()
 endfunction()
 
 # Tests carry one label, which says what they may touch; `<label>-tests` builds those of one label.
