@@ -29,7 +29,7 @@ enum class Code : std::uint16_t {
   rate_limited = 16,
   precondition_failed = 17,
   range_not_satisfiable = 18,
-  gone = 19,  // decommissioned or withdrawn
+  gone = 19,     // decommissioned or withdrawn
   pending = 20,  // known, waits for an operator's acceptance
   // 100-199: trust
   bad_signature = 100,
@@ -38,11 +38,11 @@ enum class Code : std::uint16_t {
   metadata_rollback = 103,
   metadata_mismatch = 104,  // version, length, hash or type differs from what the parent lists
   unknown_key = 105,
-  target_not_listed = 106,   // the release managers' metadata does not list it (any more)
-  target_mismatch = 107,     // director and releases disagree
-  wrong_device = 108,        // an assignment that names another device
-  wrong_kind = 109,          // a variant for another kind of device
-  counter_below_floor = 110, // release counter below the highest ever installed
+  target_not_listed = 106,    // the release managers' metadata does not list it (any more)
+  target_mismatch = 107,      // director and releases disagree
+  wrong_device = 108,         // an assignment that names another device
+  wrong_kind = 109,           // a variant for another kind of device
+  counter_below_floor = 110,  // release counter below the highest ever installed
   digest_mismatch = 111,
   size_mismatch = 112,
   unsafe_path = 113,  // link, "..", absolute, or case-colliding name in a package
@@ -52,23 +52,23 @@ enum class Code : std::uint16_t {
   preflight_policy = 202,
   fetch_failed = 210,
   fetch_attempts_exhausted = 211,
-  validate_load = 220,      // the model does not load
-  validate_golden = 221,    // outputs differ from the golden set
-  validate_latency = 222,   // over the latency budget
-  validate_memory = 223,    // over the memory budget
-  validate_crash = 224,     // the validator died of a signal
+  validate_load = 220,     // the model does not load
+  validate_golden = 221,   // outputs differ from the golden set
+  validate_latency = 222,  // over the latency budget
+  validate_memory = 223,   // over the memory budget
+  validate_crash = 224,    // the validator died of a signal
   validate_timeout = 225,
   validate_rebooted = 226,  // the device rebooted or the agent died during validation, too often
   validator_missing = 227,  // no validator or no runtime on this device
   activate_failed = 230,
-  unhealthy = 240,         // the application said that it is not well
-  health_silence = 241,    // the application said nothing before the deadline
+  unhealthy = 240,       // the application said that it is not well
+  health_silence = 241,  // the application said nothing before the deadline
   app_crash_loop = 242,
   agent_crash_loop = 243,
   attempts_exhausted = 244,
-  superseded = 250,  // a newer assignment took its place
-  halted = 251,      // taken back by the server before activation
-  no_previous = 252, // nothing to roll back to
+  superseded = 250,   // a newer assignment took its place
+  halted = 251,       // taken back by the server before activation
+  no_previous = 252,  // nothing to roll back to
 };
 
 // The stable name of a code, as it stands in JSON ("bad_signature"). Unknown numbers give "unknown".

@@ -90,14 +90,14 @@ using Status = Result<void>;
 // The CO_ forms are for coroutines.
 #define DROVER_CONCAT_(a, b) a##b
 #define DROVER_CONCAT(a, b) DROVER_CONCAT_(a, b)
-#define DROVER_TRY_(ret, tmp, expr)                     \
-  do {                                                  \
-    auto tmp = (expr);                                  \
-    if (!tmp.has_value()) ret std::move(tmp).error();   \
+#define DROVER_TRY_(ret, tmp, expr)                   \
+  do {                                                \
+    auto tmp = (expr);                                \
+    if (!tmp.has_value()) ret std::move(tmp).error(); \
   } while (false)
-#define DROVER_TRY_ASSIGN_(ret, tmp, decl, expr)        \
-  auto tmp = (expr);                                    \
-  if (!tmp.has_value()) ret std::move(tmp).error();     \
+#define DROVER_TRY_ASSIGN_(ret, tmp, decl, expr)    \
+  auto tmp = (expr);                                \
+  if (!tmp.has_value()) ret std::move(tmp).error(); \
   decl = std::move(*tmp)
 #define TRY(expr) DROVER_TRY_(return, DROVER_CONCAT(try_, __LINE__), expr)
 #define CO_TRY(expr) DROVER_TRY_(co_return, DROVER_CONCAT(try_, __LINE__), expr)

@@ -14,7 +14,8 @@ constexpr std::size_t kCopyBlock = 256 * 1024;
 // What passes is hashed and counted; more than the header promised is refused.
 class CheckedSink final : public ByteSink {
  public:
-  CheckedSink(ByteSink& out, std::uint64_t size, const Progress& progress) : out_(out), size_(size), progress_(progress) {}
+  CheckedSink(ByteSink& out, std::uint64_t size, const Progress& progress)
+      : out_(out), size_(size), progress_(progress) {}
   Status write(ByteView bytes) override {
     if (bytes.size() > size_ - written) return Error(Code::malformed, "the delta makes more than it promised");
     hash.update(bytes);
@@ -40,12 +41,23 @@ class Reader {
     const auto kind = static_cast<SegmentKind>(in_.fixed(1));
     TRY(in_.status());
     switch (kind) {
-      case SegmentKind::end: return false;
-      case SegmentKind::copy: TRY(copy()); return true;
-      case SegmentKind::raw: TRY(raw()); return true;
-      case SegmentKind::zstd: TRY(packed(false)); return true;
-      case SegmentKind::prefix: TRY(packed(true)); return true;
-      case SegmentKind::tensor: TRY(tensor()); return true;
+      case SegmentKind::end:
+        return false;
+      case SegmentKind::copy:
+        TRY(copy());
+        return true;
+      case SegmentKind::raw:
+        TRY(raw());
+        return true;
+      case SegmentKind::zstd:
+        TRY(packed(false));
+        return true;
+      case SegmentKind::prefix:
+        TRY(packed(true));
+        return true;
+      case SegmentKind::tensor:
+        TRY(tensor());
+        return true;
     }
     return Error(Code::malformed, "an unknown kind of segment");
   }
@@ -55,7 +67,8 @@ class Reader {
   Result<ByteView> base_range(std::uint64_t distance, std::uint64_t size) {
     const std::uint64_t from = cursor_ + distance;
     TRY(in_.status());
-    if (from > base_.size() || size > base_.size() - from) return Error(Code::malformed, "the delta points outside its base");
+    if (from > base_.size() || size > base_.size() - from)
+      return Error(Code::malformed, "the delta points outside its base");
     cursor_ = from + size;
     return base_.subspan(from, size);
   }
@@ -103,8 +116,8 @@ class Reader {
     shape.rows = in_.bounded(std::uint64_t{1} << 40, "a tensor's rows");
     shape.columns = in_.bounded(std::uint64_t{1} << 40, "a tensor's columns");
     TRY(in_.status());
-    const bool odd = (type & 0x7f) > static_cast<std::uint64_t>(ElementType::i8) || shape.rows == 0 || shape.columns == 0 ||
-                     shape.rows > (std::uint64_t{1} << 40) / shape.columns;
+    const bool odd = (type & 0x7f) > static_cast<std::uint64_t>(ElementType::i8) || shape.rows == 0 ||
+                     shape.columns == 0 || shape.rows > (std::uint64_t{1} << 40) / shape.columns;
     if (odd) return Error(Code::malformed, "a tensor without sense");
     ByteView before;
     if ((type & 0x80) != 0) {
@@ -132,9 +145,12 @@ crypto::Digest read_digest(NumberReader& in) {
 }
 
 Status check_header(const DeltaHeader& header, ByteView base, const ApplyLimits& limits) {
-  if (header.target_size > limits.max_target) return Error(Code::too_large, "the delta makes more than the manifest allows");
-  if (limits.target && *limits.target != header.target) return Error(Code::digest_mismatch, "the delta is for another target");
-  const bool same = header.base_size == base.size() && (!limits.base || header.base_size == 0 || *limits.base == header.base);
+  if (header.target_size > limits.max_target)
+    return Error(Code::too_large, "the delta makes more than the manifest allows");
+  if (limits.target && *limits.target != header.target)
+    return Error(Code::digest_mismatch, "the delta is for another target");
+  const bool same =
+      header.base_size == base.size() && (!limits.base || header.base_size == 0 || *limits.base == header.base);
   if (!same) return Error(Code::digest_mismatch, "the delta is for another base");
   return {};
 }
@@ -145,7 +161,8 @@ Result<DeltaHeader> read_header(NumberReader& in) {
   const std::uint64_t magic = in.fixed(4), version = in.fixed(4);
   TRY(in.status());
   if (magic != kMagic) return Error(Code::malformed, "not a delta");
-  if (version != kVersion) return Error(Code::unsupported, "a delta of version " + std::to_string(version) + "; this decoder knows version 1");
+  if (version != kVersion)
+    return Error(Code::unsupported, "a delta of version " + std::to_string(version) + "; this decoder knows version 1");
   DeltaHeader header;
   header.base_size = in.fixed(8);
   header.target_size = in.fixed(8);
@@ -155,7 +172,8 @@ Result<DeltaHeader> read_header(NumberReader& in) {
   return header;
 }
 
-Status apply_delta(ByteSource& delta, ByteView base, const ApplyLimits& limits, ByteSink& out, const Progress& progress) {
+Status apply_delta(ByteSource& delta, ByteView base, const ApplyLimits& limits, ByteSink& out,
+                   const Progress& progress) {
   NumberReader in(delta);
   TRY_ASSIGN(const DeltaHeader header, read_header(in));
   TRY(check_header(header, base, limits));
@@ -166,7 +184,8 @@ Status apply_delta(ByteSource& delta, ByteView base, const ApplyLimits& limits, 
     if (!more) break;
   }
   if (sink.written != header.target_size) return Error(Code::malformed, "the delta makes less than it promised");
-  if (sink.hash.finish() != header.target) return Error(Code::digest_mismatch, "the delta's result is not its target: wrong base, or damage");
+  if (sink.hash.finish() != header.target)
+    return Error(Code::digest_mismatch, "the delta's result is not its target: wrong base, or damage");
   return {};
 }
 

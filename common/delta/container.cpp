@@ -35,11 +35,16 @@ class Fields {
     value = 0;
     bytes = {};
     switch (key & 7) {
-      case 0: return varint(value);
-      case 1: return skip(8);
-      case 2: return varint(value) && take(value);
-      case 5: return skip(4);
-      default: return false;
+      case 0:
+        return varint(value);
+      case 1:
+        return skip(8);
+      case 2:
+        return varint(value) && take(value);
+      case 5:
+        return skip(4);
+      default:
+        return false;
     }
   }
   std::uint64_t number = 0, value = 0;
@@ -72,12 +77,17 @@ class Fields {
 // TensorProto's numbers for types (onnx.proto).
 std::optional<ElementType> onnx_type(std::uint64_t type) {
   switch (type) {
-    case 1: return ElementType::f32;
+    case 1:
+      return ElementType::f32;
     case 2:
-    case 3: return ElementType::i8;
-    case 10: return ElementType::f16;
-    case 16: return ElementType::bf16;
-    default: return std::nullopt;
+    case 3:
+      return ElementType::i8;
+    case 10:
+      return ElementType::f16;
+    case 16:
+      return ElementType::bf16;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -100,11 +110,16 @@ std::optional<TensorSpan> onnx_tensor(ByteView message, const std::uint8_t* file
   std::string name;
   ByteView data;
   for (Fields field(message); field.next();) {
-    if (field.number == 1 && field.bytes.empty()) dimensions.push_back(field.value);
-    else if (field.number == 1) add_packed(field.bytes, dimensions);
-    else if (field.number == 2) type = field.value;
-    else if (field.number == 8) name = as_text(field.bytes);
-    else if (field.number == 9 || field.number == 4) data = field.bytes;
+    if (field.number == 1 && field.bytes.empty())
+      dimensions.push_back(field.value);
+    else if (field.number == 1)
+      add_packed(field.bytes, dimensions);
+    else if (field.number == 2)
+      type = field.value;
+    else if (field.number == 8)
+      name = as_text(field.bytes);
+    else if (field.number == 9 || field.number == 4)
+      data = field.bytes;
   }
   const auto element = onnx_type(type);
   if (!element || data.empty()) return std::nullopt;
@@ -134,11 +149,13 @@ std::optional<ElementType> safetensors_type(const std::string& name) {
   return std::nullopt;
 }
 
-std::optional<TensorSpan> safetensor(const std::string& name, const nlohmann::json& entry, std::uint64_t data, std::uint64_t end) {
+std::optional<TensorSpan> safetensor(const std::string& name, const nlohmann::json& entry, std::uint64_t data,
+                                     std::uint64_t end) {
   if (!entry.is_object() || !entry.contains("dtype") || !entry.contains("shape") || !entry.contains("data_offsets"))
     return std::nullopt;
   const auto& offsets = entry["data_offsets"];
-  if (!entry["dtype"].is_string() || !entry["shape"].is_array() || !offsets.is_array() || offsets.size() != 2) return std::nullopt;
+  if (!entry["dtype"].is_string() || !entry["shape"].is_array() || !offsets.is_array() || offsets.size() != 2)
+    return std::nullopt;
   std::vector<std::uint64_t> dimensions;
   for (const auto& side : entry["shape"]) {
     if (!side.is_number_unsigned()) return std::nullopt;
@@ -158,7 +175,8 @@ std::vector<TensorSpan> safetensors(ByteView file) {
   std::uint64_t length = 0;
   for (std::size_t i = 0; i < 8; ++i) length |= static_cast<std::uint64_t>(file[i]) << 8 * i;
   if (length > file.size() - 8 || length > kMaxSafetensorsHeader || file[8] != '{') return found;
-  const auto header = nlohmann::json::parse(file.begin() + 8, file.begin() + 8 + static_cast<std::ptrdiff_t>(length), nullptr, false);
+  const auto header =
+      nlohmann::json::parse(file.begin() + 8, file.begin() + 8 + static_cast<std::ptrdiff_t>(length), nullptr, false);
   if (!header.is_object()) return found;
   for (const auto& [name, entry] : header.items())
     if (auto tensor = safetensor(name, entry, 8 + length, file.size()); tensor && found.size() < kMaxTensors)

@@ -123,9 +123,16 @@ Decomposition decompose(std::span<const float> change, std::size_t rows, std::si
   std::iota(order.begin(), order.end(), 0);
   std::sort(order.begin(), order.end(),
             [&](std::size_t a, std::size_t b) { return gram[a * width + a] > gram[b * width + b]; });
-  Decomposition out{.rank = std::min(max_rank, width), .rows = rows, .columns = columns, .energy = 0, .values = {}, .left = {}, .right = {}};
+  Decomposition out{.rank = std::min(max_rank, width),
+                    .rows = rows,
+                    .columns = columns,
+                    .energy = 0,
+                    .values = {},
+                    .left = {},
+                    .right = {}};
   for (float value : change) out.energy += double(value) * double(value);
-  for (std::size_t q = 0; q < out.rank; ++q) out.values.push_back(std::sqrt(std::max(0.0, gram[order[q] * width + order[q]])));
+  for (std::size_t q = 0; q < out.rank; ++q)
+    out.values.push_back(std::sqrt(std::max(0.0, gram[order[q] * width + order[q]])));
   out.left = combine(left, vectors, order, std::vector<double>(out.rank, 1), out.rank);
   out.right = combine(right, vectors, order, out.values, out.rank);
   return out;

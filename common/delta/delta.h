@@ -27,10 +27,10 @@ struct DeltaHeader {
 // What became of one range of the target.
 struct DeltaPart {
   SegmentKind kind = SegmentKind::raw;
-  std::string name;           // of the tensor, when the encoder knew it
-  std::uint64_t offset = 0;   // in the target
-  std::uint64_t plain = 0;    // bytes in the target
-  std::uint64_t coded = 0;    // bytes in the delta
+  std::string name;                    // of the tensor, when the encoder knew it
+  std::uint64_t offset = 0;            // in the target
+  std::uint64_t plain = 0;             // bytes in the target
+  std::uint64_t coded = 0;             // bytes in the delta
   ElementType type = ElementType::i8;  // of a tensor
   std::uint64_t rows = 0, columns = 0;
   TensorMode mode = TensorMode::alone;
@@ -43,12 +43,13 @@ using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;  
 Result<std::vector<DeltaPart>> make_delta(ByteView base, ByteView target, ByteSink& out, const Progress& progress = {});
 
 struct ApplyLimits {
-  std::uint64_t max_target = UINT64_MAX;          // as the signed manifest says
-  std::optional<crypto::Digest> base, target;     // when known: refused at once if the header names others
+  std::uint64_t max_target = UINT64_MAX;       // as the signed manifest says
+  std::optional<crypto::Digest> base, target;  // when known: refused at once if the header names others
 };
 // malformed for what no encoder writes; digest_mismatch for another base or a wrong result; too_large; what the sink
 // gives. `base` may be empty only for a delta without one. On an error what was written is to be thrown away.
-Status apply_delta(ByteSource& delta, ByteView base, const ApplyLimits& limits, ByteSink& out, const Progress& progress = {});
+Status apply_delta(ByteSource& delta, ByteView base, const ApplyLimits& limits, ByteSink& out,
+                   const Progress& progress = {});
 
 Result<DeltaHeader> read_header(NumberReader& in);
 // The header and the parts, without a base and without decoding.

@@ -1,7 +1,7 @@
-// Numbers as the codec sees them. Every element type maps its bit patterns onto consecutive whole numbers, the ordinals,
-// in the order of the values: the distance between two ordinals counts the representable numbers between them (ulps).
-// All arithmetic is on integers or on IEEE 754 doubles in the default rounding mode and without fused multiply-add, so
-// that encoder and decoder agree to the bit on every architecture. Pure.
+// Numbers as the codec sees them. Every element type maps its bit patterns onto consecutive whole numbers, the
+// ordinals, in the order of the values: the distance between two ordinals counts the representable numbers between them
+// (ulps). All arithmetic is on integers or on IEEE 754 doubles in the default rounding mode and without fused
+// multiply-add, so that encoder and decoder agree to the bit on every architecture. Pure.
 #pragma once
 
 #include <bit>
@@ -57,9 +57,7 @@ struct FloatTraits {
 
 struct F32 : FloatTraits<std::uint32_t, 23, 127> {
   static double value(Stored bits) { return static_cast<double>(std::bit_cast<float>(bits)); }
-  static Nearest nearest(double value) {
-    return {ordinal(std::bit_cast<std::uint32_t>(static_cast<float>(value))), 0};
-  }
+  static Nearest nearest(double value) { return {ordinal(std::bit_cast<std::uint32_t>(static_cast<float>(value))), 0}; }
 };
 
 struct Bf16 : FloatTraits<std::uint16_t, 7, 127> {
@@ -90,8 +88,10 @@ struct F16 : FloatTraits<std::uint16_t, 10, 15> {
     const std::uint32_t magnitude = bits & 0x7fffffff;
     const bool negative = (bits >> 31) != 0;
     std::uint32_t scaled = 0;  // the ordinal times 2^13
-    if (magnitude >= (113U << 23)) scaled = std::min<std::uint32_t>(magnitude - (112U << 23), 31U << 23);
-    else scaled = static_cast<std::uint32_t>(std::fabs(value) * 0x1p37);  // below 2^-14: spaced 2^-24
+    if (magnitude >= (113U << 23))
+      scaled = std::min<std::uint32_t>(magnitude - (112U << 23), 31U << 23);
+    else
+      scaled = static_cast<std::uint32_t>(std::fabs(value) * 0x1p37);  // below 2^-14: spaced 2^-24
     const std::uint32_t rounded = (scaled + 0x1000) >> 13;
     const int fraction = (static_cast<int>(scaled) - static_cast<int>(rounded << 13)) / 32;
     return {ordinal(static_cast<Stored>(rounded | (negative ? kSign : 0))), negative ? -fraction : fraction};

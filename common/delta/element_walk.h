@@ -14,7 +14,9 @@ namespace drover::delta {
 class Prediction {
  public:
   Prediction(const Factors& factors, const TensorShape& shape)
-      : factors_(factors), scale_(std::ldexp(1.0, factors.scale_log2)), columns_(static_cast<std::size_t>(shape.columns)) {
+      : factors_(factors),
+        scale_(std::ldexp(1.0, factors.scale_log2)),
+        columns_(static_cast<std::size_t>(shape.columns)) {
     if (factors.rank > 0) sums_.resize(columns_);
   }
   void begin_row(std::uint64_t row) {
@@ -60,8 +62,10 @@ struct Expectation {
 };
 
 template <class T>
-Expectation expect(typename T::Stored base, const Prediction& prediction, const ScaleTracker& tracker, std::size_t column) {
-  if (T::is_zero(base)) return {T::ordinal(base), T::ulp_log(base), {static_cast<std::uint8_t>(kZeroContext), 0}, false};
+Expectation expect(typename T::Stored base, const Prediction& prediction, const ScaleTracker& tracker,
+                   std::size_t column) {
+  if (T::is_zero(base))
+    return {T::ordinal(base), T::ulp_log(base), {static_cast<std::uint8_t>(kZeroContext), 0}, false};
   Nearest nearest{T::ordinal(base), 0};
   typename T::Stored middle = base;
   if (prediction.any() && !T::is_special(base)) {
@@ -100,8 +104,10 @@ Coded code_alone(typename T::Stored bits, int largest) {
 
 template <class T>
 unsigned alone_extra_bits(std::uint8_t symbol) {
-  if constexpr (T::kWidth == 8) return 0;
-  else return symbol == kAloneZero ? 0 : symbol == kAloneEscape ? T::kWidth : T::kMantissa - 1;
+  if constexpr (T::kWidth == 8)
+    return 0;
+  else
+    return symbol == kAloneZero ? 0 : symbol == kAloneEscape ? T::kWidth : T::kMantissa - 1;
 }
 
 template <class T>
@@ -115,7 +121,8 @@ typename T::Stored decode_alone(std::uint8_t symbol, std::uint32_t extra, int la
     const unsigned rest = T::kMantissa - 2;
     const int index = symbol - kAloneFirst;
     const auto exponent = static_cast<std::uint32_t>(largest - index / 4);
-    const std::uint32_t magnitude = exponent << T::kMantissa | static_cast<std::uint32_t>(index % 4) << rest | (extra & ((1U << rest) - 1));
+    const std::uint32_t magnitude =
+        exponent << T::kMantissa | static_cast<std::uint32_t>(index % 4) << rest | (extra & ((1U << rest) - 1));
     return static_cast<Stored>(magnitude | ((extra >> rest & 1) != 0 ? T::kSign : 0));
   }
 }

@@ -55,7 +55,8 @@ void skip_tensor(NumberReader& in, DeltaPart& part) {
   part.type = static_cast<ElementType>(type & 0x7f);
   part.rows = in.bounded(std::uint64_t{1} << 40, "a tensor's rows");
   part.columns = in.bounded(std::uint64_t{1} << 40, "a tensor's columns");
-  if (part.columns == 0 || part.rows == 0 || part.rows > (std::uint64_t{1} << 40) / std::max<std::uint64_t>(1, part.columns))
+  if (part.columns == 0 || part.rows == 0 ||
+      part.rows > (std::uint64_t{1} << 40) / std::max<std::uint64_t>(1, part.columns))
     in.fail("a tensor without sense");
   if ((type & 0x80) != 0) (void)in.signed_varint();
   if (!in.ok()) return;

@@ -73,7 +73,8 @@ Factors quantise(const Decomposition& whole, std::size_t rank) {
   }
   const double cells = double(whole.rows) * double(whole.columns);
   const double noise = 0.05 * std::max(left_over, 1e-6 * whole.energy) / cells;
-  const double mean_squares = taken * (balance * balance / double(whole.rows) + 1 / (balance * balance * double(whole.columns)));
+  const double mean_squares =
+      taken * (balance * balance / double(whole.rows) + 1 / (balance * balance * double(whole.columns)));
   int log = static_cast<int>(std::floor(std::log2(std::sqrt(12 * noise / std::max(mean_squares, 1e-300)))));
   log = std::clamp(log, -200, 200);
   while (largest / std::ldexp(1.0, log) > kMaxFactor && log < 200) ++log;
@@ -82,7 +83,8 @@ Factors quantise(const Decomposition& whole, std::size_t rank) {
     return static_cast<std::int16_t>(std::clamp<long>(std::lround(std::ldexp(v, -log)), -kMaxFactor, kMaxFactor));
   };
   for (std::size_t q = 0; q < rank; ++q) {
-    for (std::size_t i = 0; i < whole.rows; ++i) factors.left.push_back(round(whole.left[q * whole.rows + i] * left_scale[q]));
+    for (std::size_t i = 0; i < whole.rows; ++i)
+      factors.left.push_back(round(whole.left[q * whole.rows + i] * left_scale[q]));
     for (std::size_t j = 0; j < whole.columns; ++j)
       factors.right.push_back(round(whole.right[q * whole.columns + j] * right_scale[q]));
   }
@@ -144,7 +146,8 @@ Result<Factors> read_factors(NumberReader& in, std::size_t rank, std::size_t row
       const std::uint8_t symbol = decoder.next(slots.of(scale_here.context));
       const std::uint32_t low = bits.take(scale_here.low_bits);
       const unsigned extra = escape_bits(symbol);
-      const std::int64_t whole = decode_high(symbol, extra > 16 ? 0 : bits.take(extra)) * (1 << scale_here.low_bits) + low;
+      const std::int64_t whole =
+          decode_high(symbol, extra > 16 ? 0 : bits.take(extra)) * (1 << scale_here.low_bits) + low;
       wrong = wrong || whole < -kMaxFactor || whole > kMaxFactor;
       value = static_cast<std::int16_t>(whole);
     }

@@ -15,7 +15,7 @@ namespace drover::delta {
 // change[i][j] ~ 2^scale_log2 * sum over q of left[q][i] * right[q][j]. Rank 0: no prediction.
 struct Factors {
   std::size_t rank = 0;
-  int scale_log2 = 0;               // in [-400, 400]
+  int scale_log2 = 0;  // in [-400, 400]
   std::size_t rows = 0, columns = 0;
   std::vector<std::int16_t> left;   // rank x rows
   std::vector<std::int16_t> right;  // rank x columns; values within +-kMaxFactor
@@ -29,9 +29,9 @@ inline constexpr int kMaxFactor = 8000;  // 32 products of two of them stay belo
 // (Halko, Martinsson, Tropp, arXiv 0909.4061), and how much of its energy each takes away.
 struct Decomposition {
   std::size_t rank = 0, rows = 0, columns = 0;
-  double energy = 0;                  // sum of squares of `change`
-  std::vector<double> values;         // singular values, falling
-  std::vector<float> left, right;     // rank x rows, rank x columns: unit vectors
+  double energy = 0;               // sum of squares of `change`
+  std::vector<double> values;      // singular values, falling
+  std::vector<float> left, right;  // rank x rows, rank x columns: unit vectors
 };
 Decomposition decompose(std::span<const float> change, std::size_t rows, std::size_t columns, std::size_t max_rank);
 

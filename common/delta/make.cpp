@@ -9,8 +9,8 @@
 namespace drover::delta {
 namespace {
 
-constexpr int kLevel = 19;                      // for the few bytes that are no numbers
-constexpr int kFastLevel = 12;                  // when they are many: 19 takes seconds a mebibyte-hundred
+constexpr int kLevel = 19;      // for the few bytes that are no numbers
+constexpr int kFastLevel = 12;  // when they are many: 19 takes seconds a mebibyte-hundred
 constexpr std::uint64_t kManyBytes = 32 << 20;
 constexpr std::size_t kPrefixBefore = 256 * 1024;  // of the base around the expected place
 
@@ -95,9 +95,16 @@ class Writer {
     put_varint(head, range.shape->columns);
     if (with_base) put_base(head, *range.base, range.size);
     return emit(head, coded.bytes,
-                {.kind = SegmentKind::tensor, .name = range.name, .offset = range.offset, .plain = range.size, .coded = 0,
-                 .type = range.shape->type, .rows = range.shape->rows, .columns = range.shape->columns,
-                 .mode = coded.mode, .rank = coded.rank});
+                {.kind = SegmentKind::tensor,
+                 .name = range.name,
+                 .offset = range.offset,
+                 .plain = range.size,
+                 .coded = 0,
+                 .type = range.shape->type,
+                 .rows = range.shape->rows,
+                 .columns = range.shape->columns,
+                 .mode = coded.mode,
+                 .rank = coded.rank});
   }
 
   Status others(const Range& range, int level) {
@@ -114,7 +121,8 @@ class Writer {
     const Bytes alone = compressed(bytes, level);
     const std::uint64_t place = std::min<std::uint64_t>(range.base.value_or(0) + done, base_.size());
     const std::uint64_t from = place - std::min<std::uint64_t>(place, kPrefixBefore);
-    const std::uint64_t length = std::min<std::uint64_t>({kMaxPrefix, base_.size() - from, place - from + size + kPrefixBefore});
+    const std::uint64_t length =
+        std::min<std::uint64_t>({kMaxPrefix, base_.size() - from, place - from + size + kPrefixBefore});
     const Bytes against = length > 0 ? compressed(bytes, level, base_.subspan(from, length)) : alone;
     const std::string name = range.name;
     DeltaPart part{.kind = SegmentKind::raw, .name = name, .offset = range.offset + done, .plain = size};

@@ -72,7 +72,8 @@ Kind kind_of(ByteView base, ByteView window) {
   const bool same = base.size() == window.size() && std::equal(window.begin(), window.end(), base.begin());
   if (same || window.size() < kSample) return Kind::bytes;
   const auto type = guess_type(base, window);
-  return type ? static_cast<Kind>(1 + (std::find(std::begin(kTypes), std::end(kTypes), *type) - std::begin(kTypes))) : Kind::bytes;
+  return type ? static_cast<Kind>(1 + (std::find(std::begin(kTypes), std::end(kTypes), *type) - std::begin(kTypes)))
+              : Kind::bytes;
 }
 
 // `size` bytes at `offset`, all of one kind: numbers as one vector, and the odd bytes behind the last whole number.
@@ -96,7 +97,8 @@ void examine(ByteView base, ByteView target, const Range& whole, std::vector<Ran
   Kind open = Kind::bytes;
   for (std::uint64_t done = 0; done < whole.size; done += kWindow) {
     const std::uint64_t size = std::min(kWindow, whole.size - done), at = whole.base.value_or(0) + done;
-    const ByteView before = at < base.size() ? base.subspan(at, std::min<std::uint64_t>(size, base.size() - at)) : ByteView{};
+    const ByteView before =
+        at < base.size() ? base.subspan(at, std::min<std::uint64_t>(size, base.size() - at)) : ByteView{};
     const Kind kind = kind_of(before, target.subspan(whole.offset + done, size));
     if (done > 0 && kind != open) {
       add_stretch(whole, whole.offset + begin, done - begin, open, base.size(), out);
@@ -114,7 +116,8 @@ void add_other(ByteView base, ByteView target, Range stretch, std::vector<Range>
 }
 
 void add_tensor(const TensorSpan& tensor, const TensorSpan* match, std::vector<Range>& out) {
-  if (match == nullptr) return out.push_back({tensor.offset, tensor.shape.bytes(), std::nullopt, tensor.shape, tensor.name});
+  if (match == nullptr)
+    return out.push_back({tensor.offset, tensor.shape.bytes(), std::nullopt, tensor.shape, tensor.name});
   TensorShape shared = tensor.shape;
   shared.rows = std::min(tensor.shape.rows, match->shape.rows);
   out.push_back({tensor.offset, shared.bytes(), match->offset, shared, tensor.name});

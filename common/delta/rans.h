@@ -1,5 +1,5 @@
-// A static range coder (rANS, two interleaved states, 16-bit renormalisation) over symbols of 8 bits with many contexts,
-// and the plain bits beside it. Source: J. Duda, "Asymmetric numeral systems", arXiv 1311.2540. Pure.
+// A static range coder (rANS, two interleaved states, 16-bit renormalisation) over symbols of 8 bits with many
+// contexts, and the plain bits beside it. Source: J. Duda, "Asymmetric numeral systems", arXiv 1311.2540. Pure.
 #pragma once
 
 #include <array>
@@ -21,7 +21,9 @@ class Counts {
  public:
   explicit Counts(std::size_t contexts) : counts_(contexts * kSymbols) {}
   void add(std::size_t context, std::uint8_t symbol) { ++counts_[context * kSymbols + symbol]; }
-  std::span<const std::uint32_t> of(std::size_t context) const { return {counts_.data() + context * kSymbols, kSymbols}; }
+  std::span<const std::uint32_t> of(std::size_t context) const {
+    return {counts_.data() + context * kSymbols, kSymbols};
+  }
   std::size_t contexts() const { return counts_.size() / kSymbols; }
 
  private:
@@ -38,7 +40,9 @@ class Model {
   // malformed for anything but what write() makes; at most `contexts` contexts.
   static Result<Model> read(ByteView bytes, std::size_t contexts);
 
-  std::uint16_t frequency(std::size_t context, std::size_t symbol) const { return frequencies_[context * kSymbols + symbol]; }
+  std::uint16_t frequency(std::size_t context, std::size_t symbol) const {
+    return frequencies_[context * kSymbols + symbol];
+  }
   std::size_t contexts() const { return frequencies_.size() / kSymbols; }
   bool used(std::size_t context) const;
 

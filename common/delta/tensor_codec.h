@@ -35,7 +35,8 @@ Status decode_tensor(const TensorShape& shape, NumberReader& in, ByteView base, 
 
 // Columns whose scale is tracked: 0 (the row's alone serves) for a vector and for very wide rows.
 inline std::size_t tracked_columns(const TensorShape& shape) {
-  return shape.rows > 1 && shape.columns > 1 && shape.columns <= kMaxColumns ? static_cast<std::size_t>(shape.columns) : 0;
+  return shape.rows > 1 && shape.columns > 1 && shape.columns <= kMaxColumns ? static_cast<std::size_t>(shape.columns)
+                                                                             : 0;
 }
 
 }  // namespace drover::delta

@@ -11,7 +11,8 @@ namespace drover::delta {
 namespace {
 
 constexpr std::size_t kMaxCoded = 2 * kChunkElements + 64;  // a symbol takes 12 bits at most, and two states are kept
-constexpr std::size_t kMaxPlainBits = 9 * kChunkElements;   // 32 low bits and 33 of an escape are more than any element has
+constexpr std::size_t kMaxPlainBits =
+    9 * kChunkElements;  // 32 low bits and 33 of an escape are more than any element has
 constexpr std::size_t kMaxPlainTables = 128 * 1024;
 
 Result<RansTables> read_tables(NumberReader& in, std::size_t contexts) {
@@ -43,7 +44,8 @@ template <class Stored, class One>
 Status decode_chunks(const TensorShape& shape, NumberReader& in, ByteSink& sink, One one) {
   std::vector<std::uint8_t> out;
   for (std::uint64_t done = 0; done < shape.elements();) {
-    const std::size_t count = static_cast<std::size_t>(std::min<std::uint64_t>(kChunkElements, shape.elements() - done));
+    const std::size_t count =
+        static_cast<std::size_t>(std::min<std::uint64_t>(kChunkElements, shape.elements() - done));
     TRY_ASSIGN(const Chunk chunk, read_chunk(in));
     TRY_ASSIGN(RansDecoder decoder, RansDecoder::start(chunk.coded));
     BitReader bits(chunk.plain);
@@ -63,25 +65,27 @@ template <class T>
 Status decode_difference(const TensorShape& shape, NumberReader& in, ByteView base, std::size_t rank, ByteSink& sink) {
   Factors factors{.rank = 0, .scale_log2 = 0, .rows = 0, .columns = 0, .left = {}, .right = {}};
   if (rank > 0) {
-    TRY_ASSIGN(factors, read_factors(in, rank, static_cast<std::size_t>(shape.rows), static_cast<std::size_t>(shape.columns)));
+    TRY_ASSIGN(factors,
+               read_factors(in, rank, static_cast<std::size_t>(shape.rows), static_cast<std::size_t>(shape.columns)));
   }
   TRY_ASSIGN(const RansTables tables, read_tables(in, kDifferenceContexts));
   ScaleTracker tracker(tracked_columns(shape));
   Prediction prediction(factors, shape);
   Place place(shape.columns);
-  return decode_chunks<typename T::Stored>(shape, in, sink, [&](RansDecoder& decoder, BitReader& bits, std::uint64_t i) {
-    if (place.at_row_start()) prediction.begin_row(place.row());
-    const auto before = load<T>(base.data() + i * sizeof(typename T::Stored));
-    const Expectation here = expect<T>(before, prediction, tracker, place.column());
-    const std::uint8_t symbol = decoder.next(tables.of(here.split.context));
-    const std::int64_t low = bits.take(here.split.low_bits);
-    const unsigned extra = escape_bits(symbol);
-    const std::int64_t high = extra == 0 ? decode_high(symbol, 0) : decode_high(symbol, bits.take(extra));
-    const auto residual = static_cast<std::int64_t>(static_cast<std::uint64_t>(high) << here.split.low_bits) + low;
-    if (here.tracked) tracker.update(place.column(), residual, here.ulp_log);
-    place.next();
-    return T::from_ordinal(here.ordinal + residual);
-  });
+  return decode_chunks<typename T::Stored>(
+      shape, in, sink, [&](RansDecoder& decoder, BitReader& bits, std::uint64_t i) {
+        if (place.at_row_start()) prediction.begin_row(place.row());
+        const auto before = load<T>(base.data() + i * sizeof(typename T::Stored));
+        const Expectation here = expect<T>(before, prediction, tracker, place.column());
+        const std::uint8_t symbol = decoder.next(tables.of(here.split.context));
+        const std::int64_t low = bits.take(here.split.low_bits);
+        const unsigned extra = escape_bits(symbol);
+        const std::int64_t high = extra == 0 ? decode_high(symbol, 0) : decode_high(symbol, bits.take(extra));
+        const auto residual = static_cast<std::int64_t>(static_cast<std::uint64_t>(high) << here.split.low_bits) + low;
+        if (here.tracked) tracker.update(place.column(), residual, here.ulp_log);
+        place.next();
+        return T::from_ordinal(here.ordinal + residual);
+      });
 }
 
 template <class T>
@@ -105,7 +109,8 @@ Status decode_as(const TensorShape& shape, NumberReader& in, ByteView base, Byte
   const std::uint64_t mode = in.fixed(1), rank = in.fixed(1);
   TRY(in.status());
   if (mode == static_cast<std::uint64_t>(TensorMode::alone) && rank == 0) return decode_alone_as<T>(shape, in, sink);
-  if (mode != static_cast<std::uint64_t>(TensorMode::difference)) return Error(Code::malformed, "an unknown kind of tensor");
+  if (mode != static_cast<std::uint64_t>(TensorMode::difference))
+    return Error(Code::malformed, "an unknown kind of tensor");
   if (base.size() != shape.bytes()) return Error(Code::malformed, "a tensor refers to a base that is not there");
   const bool fits = rank <= kMaxRank && shape.rows + shape.columns <= kMaxFactorBytes &&
                     2 * rank * (shape.rows + shape.columns) <= kMaxFactorBytes && shape.columns <= kMaxColumns;
@@ -117,10 +122,14 @@ Status decode_as(const TensorShape& shape, NumberReader& in, ByteView base, Byte
 
 Status decode_tensor(const TensorShape& shape, NumberReader& in, ByteView base, ByteSink& sink) {
   switch (shape.type) {
-    case ElementType::f32: return decode_as<F32>(shape, in, base, sink);
-    case ElementType::f16: return decode_as<F16>(shape, in, base, sink);
-    case ElementType::bf16: return decode_as<Bf16>(shape, in, base, sink);
-    case ElementType::i8: return decode_as<I8>(shape, in, base, sink);
+    case ElementType::f32:
+      return decode_as<F32>(shape, in, base, sink);
+    case ElementType::f16:
+      return decode_as<F16>(shape, in, base, sink);
+    case ElementType::bf16:
+      return decode_as<Bf16>(shape, in, base, sink);
+    case ElementType::i8:
+      return decode_as<I8>(shape, in, base, sink);
   }
   return Error(Code::malformed, "an unknown type of elements");
 }

@@ -1,6 +1,6 @@
+#include <zstd.h>
 #include <algorithm>
 #include <cmath>
-#include <zstd.h>
 
 #include "common/delta/element_walk.h"
 #include "common/delta/rans.h"
@@ -95,7 +95,8 @@ Bytes difference_with(const TensorShape& shape, ByteView base, ByteView target, 
     const std::int64_t residual = T::ordinal(load<T>(target.data() + i * sizeof(Stored))) - here.ordinal;
     const Coded high = code_high(residual >> here.split.low_bits);
     collector.add(here.split.context, high.symbol);
-    collector.plain(static_cast<std::uint32_t>(static_cast<std::uint64_t>(residual) & ((std::uint64_t{1} << here.split.low_bits) - 1)),
+    collector.plain(static_cast<std::uint32_t>(static_cast<std::uint64_t>(residual) &
+                                               ((std::uint64_t{1} << here.split.low_bits) - 1)),
                     here.split.low_bits);
     collector.plain(high.extra, high.extra_bits);
     collector.end_element();
@@ -136,10 +137,14 @@ Bytes alone(const TensorShape& shape, ByteView target) {
 template <class Use>
 auto with_type(ElementType type, Use use) {
   switch (type) {
-    case ElementType::f32: return use(F32{});
-    case ElementType::f16: return use(F16{});
-    case ElementType::bf16: return use(Bf16{});
-    case ElementType::i8: break;
+    case ElementType::f32:
+      return use(F32{});
+    case ElementType::f16:
+      return use(F16{});
+    case ElementType::bf16:
+      return use(Bf16{});
+    case ElementType::i8:
+      break;
   }
   return use(I8{});
 }
@@ -169,7 +174,8 @@ std::size_t choose_rank(const TensorShape& shape, ByteView base, const Decomposi
   };
   std::size_t best = 0;
   for (std::size_t rank : kRanks)
-    if (rank <= whole.rank && 2 * rank * (shape.rows + shape.columns) <= kMaxFactorBytes && cost(rank) < cost(best)) best = rank;
+    if (rank <= whole.rank && 2 * rank * (shape.rows + shape.columns) <= kMaxFactorBytes && cost(rank) < cost(best))
+      best = rank;
   return best;
 }
 
@@ -179,7 +185,12 @@ bool may_have_rank(const TensorShape& shape) {
 }
 
 Factors no_factors(const TensorShape& shape) {
-  return {.rank = 0, .scale_log2 = 0, .rows = static_cast<std::size_t>(shape.rows), .columns = static_cast<std::size_t>(shape.columns), .left = {}, .right = {}};
+  return {.rank = 0,
+          .scale_log2 = 0,
+          .rows = static_cast<std::size_t>(shape.rows),
+          .columns = static_cast<std::size_t>(shape.columns),
+          .left = {},
+          .right = {}};
 }
 
 template <class T>
@@ -188,7 +199,8 @@ EncodedTensor best_difference(const TensorShape& shape, ByteView base, ByteView 
   // A change of under a bit an element is mostly zeros: nothing for factors to find that would pay for them.
   if (!may_have_rank(shape) || double(best.bytes.size()) * 8 < 0.5 * double(shape.elements())) return best;
   const std::vector<float> change = change_of<T>(shape, base, target);
-  const Decomposition whole = decompose(change, static_cast<std::size_t>(shape.rows), static_cast<std::size_t>(shape.columns), kMaxRank);
+  const Decomposition whole =
+      decompose(change, static_cast<std::size_t>(shape.rows), static_cast<std::size_t>(shape.columns), kMaxRank);
   const std::size_t rank = choose_rank<T>(shape, base, whole);
   if (rank == 0) return best;
   Bytes with = difference_with<T>(shape, base, target, quantise(whole, rank));

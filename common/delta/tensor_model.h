@@ -16,7 +16,7 @@ namespace drover::delta {
 
 inline constexpr std::size_t kLargeContexts = 4;
 inline constexpr std::size_t kFractions = 7;
-inline constexpr std::size_t kFineLevels = 9;    // levels at which the fraction matters
+inline constexpr std::size_t kFineLevels = 9;  // levels at which the fraction matters
 inline constexpr std::size_t kSmallLevels = 13;
 inline constexpr std::size_t kZeroContext = kLargeContexts + kFineLevels * kFractions + (kSmallLevels - kFineLevels);
 inline constexpr std::size_t kDifferenceContexts = kZeroContext + 1;
@@ -63,15 +63,22 @@ struct Split {
 
 inline Split split_for(int expected, int fraction) {
   if (expected >= kLargeFrom)
-    return {static_cast<std::uint8_t>((expected & 15) >> 2), static_cast<unsigned>(std::min((expected >> 4) - 2, kMaxLowBits))};
+    return {static_cast<std::uint8_t>((expected & 15) >> 2),
+            static_cast<unsigned>(std::min((expected >> 4) - 2, kMaxLowBits))};
   const int level = std::clamp((expected - kSmallestLevel) / 8, 0, static_cast<int>(kSmallLevels) - 1);
   if (level >= static_cast<int>(kFineLevels))
-    return {static_cast<std::uint8_t>(kLargeContexts + kFineLevels * kFractions + static_cast<std::size_t>(level) - kFineLevels), 0};
-  const int step = std::clamp((fraction + 128) * static_cast<int>(kFractions) / 256, 0, static_cast<int>(kFractions) - 1);
-  return {static_cast<std::uint8_t>(kLargeContexts + static_cast<std::size_t>(level) * kFractions + static_cast<std::size_t>(step)), 0};
+    return {static_cast<std::uint8_t>(kLargeContexts + kFineLevels * kFractions + static_cast<std::size_t>(level) -
+                                      kFineLevels),
+            0};
+  const int step =
+      std::clamp((fraction + 128) * static_cast<int>(kFractions) / 256, 0, static_cast<int>(kFractions) - 1);
+  return {static_cast<std::uint8_t>(kLargeContexts + static_cast<std::size_t>(level) * kFractions +
+                                    static_cast<std::size_t>(step)),
+          0};
 }
 
-// Symbols for the high part of a residual: -100..100 as they are, beyond that by sign and bit length, the rest in plain bits.
+// Symbols for the high part of a residual: -100..100 as they are, beyond that by sign and bit length, the rest in plain
+// bits.
 inline constexpr int kDirect = 100;
 inline constexpr int kFirstEscape = 2 * kDirect + 1;
 inline constexpr int kEscapeFrom = 7;  // bit length of 101
@@ -87,7 +94,8 @@ inline Coded code_high(std::int64_t high) {
   const auto size = static_cast<std::uint64_t>(high < 0 ? -high : high);
   const int length = std::bit_width(size);
   return {static_cast<std::uint8_t>(kFirstEscape + 2 * (length - kEscapeFrom) + (high < 0 ? 1 : 0)),
-          static_cast<unsigned>(length - 1), static_cast<std::uint32_t>(size & ((std::uint64_t{1} << (length - 1)) - 1))};
+          static_cast<unsigned>(length - 1),
+          static_cast<std::uint32_t>(size & ((std::uint64_t{1} << (length - 1)) - 1))};
 }
 
 inline unsigned escape_bits(std::uint8_t symbol) {

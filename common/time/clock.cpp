@@ -7,9 +7,7 @@ namespace {
 
 class SystemClock final : public Clock {
  public:
-  WallTime wall() const override {
-    return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-  }
+  WallTime wall() const override { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
   MonoTime mono() const override { return std::chrono::steady_clock::now(); }
 };
 

@@ -188,8 +188,10 @@ std::vector<std::string> Reader::texts_or_none(std::string_view name, std::size_
   std::vector<std::string> texts;
   const Value* value = find(name, false);
   if (value == nullptr) return texts;
-  if (!value->is_array()) fail(name, "must be a list");
-  else if (value->size() > max_items) fail(name, "has more than " + std::to_string(max_items) + " items");
+  if (!value->is_array())
+    fail(name, "must be a list");
+  else if (value->size() > max_items)
+    fail(name, "has more than " + std::to_string(max_items) + " items");
   if (!fault_) return texts;
   for (const Value& item : *value) {
     if (!item.is_string() || item.get_ref<const std::string&>().size() > max_length) {
@@ -206,15 +208,20 @@ std::vector<std::pair<std::string, std::string>> Reader::text_map_or_none(std::s
   std::vector<std::pair<std::string, std::string>> pairs;
   const Value* value = find(name, false);
   if (value == nullptr) return pairs;
-  if (!value->is_object()) fail(name, "must be an object");
-  else if (value->size() > max_items) fail(name, "has more than " + std::to_string(max_items) + " entries");
+  if (!value->is_object())
+    fail(name, "must be an object");
+  else if (value->size() > max_items)
+    fail(name, "has more than " + std::to_string(max_items) + " entries");
   if (!fault_) return pairs;
   for (const auto& [key, item] : value->items()) {
-    if (key.empty() || key.size() > max_key) fail(name, "has an empty key or one over " + std::to_string(max_key) + " bytes");
-    else if (!item.is_string()) fail(std::string(name) + "/" + key, "must be text");
+    if (key.empty() || key.size() > max_key)
+      fail(name, "has an empty key or one over " + std::to_string(max_key) + " bytes");
+    else if (!item.is_string())
+      fail(std::string(name) + "/" + key, "must be text");
     else if (item.get_ref<const std::string&>().size() > max_value)
       fail(std::string(name) + "/" + key, "is longer than " + std::to_string(max_value) + " bytes");
-    else pairs.emplace_back(key, item.get<std::string>());
+    else
+      pairs.emplace_back(key, item.get<std::string>());
   }
   return pairs;
 }

@@ -24,7 +24,8 @@ using Value = nlohmann::json;
 
 inline constexpr int kMaxDepth = 32;  // deeper nesting is refused: no message of ours goes beyond 8
 
-// Refuses: over `limit` bytes, invalid UTF-8, duplicate keys, NUL or anything else behind the document, depth over kMaxDepth.
+// Refuses: over `limit` bytes, invalid UTF-8, duplicate keys, NUL or anything else behind the document, depth over
+// kMaxDepth.
 Result<Value> parse(std::string_view text, std::size_t limit);
 
 class Reader {

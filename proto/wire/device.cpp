@@ -59,11 +59,15 @@ Event read_event(json::Reader& in) {
   event.model = in.text("model", kMaxName);
   event.release = in.text("release", kMaxName);
   auto step = step_from_text(in.text("step", kMaxName));
-  if (!step) in.fail("step", "is not a known step");
-  else event.step = *step;
+  if (!step)
+    in.fail("step", "is not a known step");
+  else
+    event.step = *step;
   auto outcome = outcome_from_text(in.text("outcome", kMaxName));
-  if (!outcome) in.fail("outcome", "is not a known outcome");
-  else event.outcome = *outcome;
+  if (!outcome)
+    in.fail("outcome", "is not a known outcome");
+  else
+    event.outcome = *outcome;
   event.code = code_from_name(in.text_or("code", "ok", kMaxName));
   event.detail = in.text_or("detail", "", kMaxDetail);
   event.bytes_fetched = static_cast<std::uint64_t>(in.integer_or("bytes_fetched", 0, 0, INT64_MAX));
@@ -110,9 +114,12 @@ std::string canonical_identity(std::string_view name, std::string_view kind, con
 }
 
 nlohmann::json encode(const SessionRequest& request) {
-  nlohmann::json out = {{"public_key", request.public_key}, {"challenge", request.challenge},
-                        {"signature", request.signature},   {"name", request.name},
-                        {"kind", request.kind},             {"attributes", encode_attributes(request.attributes)}};
+  nlohmann::json out = {{"public_key", request.public_key},
+                        {"challenge", request.challenge},
+                        {"signature", request.signature},
+                        {"name", request.name},
+                        {"kind", request.kind},
+                        {"attributes", encode_attributes(request.attributes)}};
   if (!request.enrolment_token.empty()) out["enrolment_token"] = request.enrolment_token;
   return out;
 }
@@ -137,7 +144,8 @@ nlohmann::json encode(const Report& report) {
 }
 
 nlohmann::json encode(const CheckinRequest& request) {
-  nlohmann::json out = {{"identity_digest", request.identity_digest}, {"assignment_version", request.assignment_version}};
+  nlohmann::json out = {{"identity_digest", request.identity_digest},
+                        {"assignment_version", request.assignment_version}};
   if (!request.nonce.empty()) out["nonce"] = request.nonce;
   if (request.identity)
     out["identity"] = {{"name", request.identity->name},

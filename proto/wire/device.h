@@ -21,17 +21,18 @@ inline constexpr std::size_t kMaxCheckinAnswer = 1024 * 1024;
 inline constexpr std::size_t kMaxAttributes = 100;  // as hawkBit's
 inline constexpr std::size_t kMaxAttributeKey = 128;
 inline constexpr std::size_t kMaxAttributeValue = 256;
-inline constexpr std::size_t kMaxEventsPerReport = 64;   // the rest goes with the next check-in
-inline constexpr std::size_t kMaxInstalled = 64;         // models on one device
-inline constexpr std::size_t kMaxDetail = 1000;          // a sentence for people
-inline constexpr std::size_t kMaxEvidence = 8 * 1024;    // JSON of one validation
+inline constexpr std::size_t kMaxEventsPerReport = 64;  // the rest goes with the next check-in
+inline constexpr std::size_t kMaxInstalled = 64;        // models on one device
+inline constexpr std::size_t kMaxDetail = 1000;         // a sentence for people
+inline constexpr std::size_t kMaxEvidence = 8 * 1024;   // JSON of one validation
 inline constexpr std::size_t kMaxName = 128;
 
 // Sorted by key, keys unique.
 using Attributes = std::vector<std::pair<std::string, std::string>>;
 
 // First 16 hexadecimal digits of SHA-256 over name, kind and attributes in canonical form. Computed by the caller
-// (common/crypto) from canonical_identity(); a check-in sends the digest alone and the server asks for the rest if it differs.
+// (common/crypto) from canonical_identity(); a check-in sends the digest alone and the server asks for the rest if it
+// differs.
 std::string canonical_identity(std::string_view name, std::string_view kind, const Attributes& attributes);
 
 // --- session -------------------------------------------------------------------------------------------------------
@@ -41,7 +42,7 @@ inline constexpr std::string_view kSessionContext = "drover-session-v1\n";
 struct SessionRequest {
   std::string public_key;  // 64 hexadecimal digits, raw Ed25519
   std::string challenge;
-  std::string signature;  // 128 hexadecimal digits
+  std::string signature;        // 128 hexadecimal digits
   std::string enrolment_token;  // empty: known already, or to be accepted by an operator
   std::string name;
   std::string kind;
@@ -103,7 +104,8 @@ struct Report {
   std::vector<Installed> installed;
 };
 
-// The signed form: `payload` is the Report as JSON text, `signature` the device key's over kReportContext + payload, in hex.
+// The signed form: `payload` is the Report as JSON text, `signature` the device key's over kReportContext + payload, in
+// hex.
 struct SignedReport {
   std::string payload;
   std::string signature;
@@ -111,19 +113,19 @@ struct SignedReport {
 
 // --- check-in ------------------------------------------------------------------------------------------------------
 struct CheckinRequest {
-  std::string identity_digest;                // 16 hexadecimal digits, see canonical_identity
-  std::optional<SessionRequest> identity;     // name, kind and attributes only; sent when the server asked
-  std::int64_t assignment_version = 0;        // of the last assignment accepted; 0: none
-  std::string nonce;                          // echoed in a new assignment
-  std::optional<SignedReport> report;         // absent when there is nothing to say
+  std::string identity_digest;             // 16 hexadecimal digits, see canonical_identity
+  std::optional<SessionRequest> identity;  // name, kind and attributes only; sent when the server asked
+  std::int64_t assignment_version = 0;     // of the last assignment accepted; 0: none
+  std::string nonce;                       // echoed in a new assignment
+  std::optional<SignedReport> report;      // absent when there is nothing to say
 };
 struct CheckinAnswer {
   std::int64_t poll_seconds = 60;
-  std::uint64_t acked_seq = 0;      // every event up to it is stored; 0: nothing new acknowledged
-  std::string token;                // a newer session token, or empty: keep yours
-  WallTime token_expires{};         // of `token`, when there is one
-  std::string assignment;           // a newer director's document (TUF envelope, exact bytes), or empty
-  bool want_identity = false;       // send `identity` with the next check-in, at once
+  std::uint64_t acked_seq = 0;  // every event up to it is stored; 0: nothing new acknowledged
+  std::string token;            // a newer session token, or empty: keep yours
+  WallTime token_expires{};     // of `token`, when there is one
+  std::string assignment;       // a newer director's document (TUF envelope, exact bytes), or empty
+  bool want_identity = false;   // send `identity` with the next check-in, at once
 };
 
 nlohmann::json encode(const SessionRequest&);

@@ -11,19 +11,31 @@ constexpr std::size_t kMaxProblem = 64 * 1024;
 
 Code code_from_status(int status) {
   switch (status) {
-    case 401: return Code::unauthenticated;
-    case 403: return Code::permission_denied;
-    case 404: return Code::not_found;
+    case 401:
+      return Code::unauthenticated;
+    case 403:
+      return Code::permission_denied;
+    case 404:
+      return Code::not_found;
     case 408:
-    case 504: return Code::timeout;
-    case 409: return Code::conflict;
-    case 410: return Code::gone;
-    case 412: return Code::precondition_failed;
-    case 413: return Code::too_large;
-    case 416: return Code::range_not_satisfiable;
-    case 429: return Code::rate_limited;
-    case 507: return Code::disk_full;
-    default: return status >= 500 ? Code::unavailable : Code::invalid_argument;
+    case 504:
+      return Code::timeout;
+    case 409:
+      return Code::conflict;
+    case 410:
+      return Code::gone;
+    case 412:
+      return Code::precondition_failed;
+    case 413:
+      return Code::too_large;
+    case 416:
+      return Code::range_not_satisfiable;
+    case 429:
+      return Code::rate_limited;
+    case 507:
+      return Code::disk_full;
+    default:
+      return status >= 500 ? Code::unavailable : Code::invalid_argument;
   }
 }
 

@@ -23,8 +23,10 @@ nlohmann::json encode_stage(const StageSpec& stage) {
                         {"min_sample", stage.min_sample},
                         {"success_percent", stage.success_percent},
                         {"automatic", stage.automatic}};
-  if (stage.count > 0) out["count"] = stage.count;
-  else out["percent"] = stage.percent;
+  if (stage.count > 0)
+    out["count"] = stage.count;
+  else
+    out["percent"] = stage.percent;
   return out;
 }
 
@@ -33,9 +35,12 @@ StageSpec read_stage(json::Reader& in) {
   const bool percent = in.has("percent"), count = in.has("count");
   stage.percent = in.number_or("percent", 0, 0, 100);
   stage.count = in.integer_or("count", 0, 0, kMaxDevices);
-  if (percent == count) in.fail("percent", "give either percent or count");
-  else if (percent && stage.percent <= 0) in.fail("percent", "must be above 0");
-  else if (count && stage.count <= 0) in.fail("count", "must be above 0");
+  if (percent == count)
+    in.fail("percent", "give either percent or count");
+  else if (percent && stage.percent <= 0)
+    in.fail("percent", "must be above 0");
+  else if (count && stage.count <= 0)
+    in.fail("count", "must be above 0");
   stage.max_in_flight = in.integer_or("max_in_flight", stage.max_in_flight, 0, kMaxDevices);
   stage.soak = std::chrono::seconds(in.integer_or("soak_seconds", stage.soak.count(), 0, kMaxSeconds));
   stage.deadline = std::chrono::seconds(in.integer_or("deadline_seconds", stage.deadline.count(), 1, kMaxSeconds));
@@ -76,8 +81,10 @@ StageStatus read_stage_status(json::Reader& in) {
   stage.state = in.text("state", kMaxName);
   if (in.has("opened_at")) {
     auto opened = parse_time(in.text("opened_at", 20));
-    if (!opened) in.fail("opened_at", "must be a time");
-    else stage.opened_at = *opened;
+    if (!opened)
+      in.fail("opened_at", "must be a time");
+    else
+      stage.opened_at = *opened;
   }
   stage.members = in.integer_or("members", 0, 0, kMaxDevices);
   stage.offered = in.integer_or("offered", 0, 0, kMaxDevices);
@@ -153,14 +160,18 @@ Result<RolloutStatus> decode_rollout_status(std::string_view body) {
   status.id = in.text("id", kMaxName);
   read_spec(in, status.spec);
   auto state = rollout_state_from_text(in.text("state", kMaxName));
-  if (!state) in.fail("state", "is not a known state");
-  else status.state = *state;
+  if (!state)
+    in.fail("state", "is not a known state");
+  else
+    status.state = *state;
   status.stage = in.integer("stage", 0, kMaxStages);
   status.reason = in.text_or("reason", "", kMaxDetail);
   status.created_by = in.text_or("created_by", "", kMaxName);
   auto created = parse_time(in.text("created_at", 20));
-  if (!created) in.fail("created_at", "must be a time");
-  else status.created_at = *created;
+  if (!created)
+    in.fail("created_at", "must be a time");
+  else
+    status.created_at = *created;
   status.version = in.integer("version", 0, INT64_MAX);
   in.array("stages", kMaxStages, [&](json::Reader& item) {
     status.stages.push_back(read_stage_status(item));

@@ -17,15 +17,15 @@ inline constexpr std::size_t kMaxRolloutBody = 64 * 1024;
 
 // One stage. A stage contains every stage before it: 25 %, then 100 %.
 struct StageSpec {
-  double percent = 0;      // of the group, (0, 100]; 0 when `count` is given
-  std::int64_t count = 0;  // devices; 0 when `percent` is given
-  std::int64_t max_in_flight = 0;             // deployments under way at once; 0: no cap
-  std::chrono::seconds soak{0};               // after the last needed device succeeded, before promotion
-  std::chrono::seconds deadline{24 * 3600};   // after its offer a device that said nothing final counts as silent
-  double failure_threshold_percent = 10;      // of executed devices; above it the rollout halts
-  std::int64_t min_sample = 1;                // executed devices before the share is looked at, and before promotion
-  double success_percent = 100;               // of the stage's members that must have succeeded before promotion
-  bool automatic = false;                     // promote when the gate says so; otherwise a person does
+  double percent = 0;                        // of the group, (0, 100]; 0 when `count` is given
+  std::int64_t count = 0;                    // devices; 0 when `percent` is given
+  std::int64_t max_in_flight = 0;            // deployments under way at once; 0: no cap
+  std::chrono::seconds soak{0};              // after the last needed device succeeded, before promotion
+  std::chrono::seconds deadline{24 * 3600};  // after its offer a device that said nothing final counts as silent
+  double failure_threshold_percent = 10;     // of executed devices; above it the rollout halts
+  std::int64_t min_sample = 1;               // executed devices before the share is looked at, and before promotion
+  double success_percent = 100;              // of the stage's members that must have succeeded before promotion
+  bool automatic = false;                    // promote when the gate says so; otherwise a person does
 };
 
 struct RolloutSpec {
@@ -51,8 +51,8 @@ Result<RolloutState> rollout_state_from_text(std::string_view text);
 
 struct StageStatus {
   StageSpec spec;
-  std::string state;  // "waiting", "open", "soaking", "passed", "failed"
-  WallTime opened_at{};  // epoch: not yet
+  std::string state;         // "waiting", "open", "soaking", "passed", "failed"
+  WallTime opened_at{};      // epoch: not yet
   std::int64_t members = 0;  // exact up to the small-stratum bound, an estimate above it
   std::int64_t offered = 0, in_flight = 0, succeeded = 0, failed = 0, rolled_back = 0, aborted = 0, silent = 0;
 };

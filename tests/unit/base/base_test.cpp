@@ -67,9 +67,9 @@ TEST(BytesTest, hexadecimal_goes_there_and_back) {
 
 // RFC 4648, section 10, without padding.
 TEST(BytesTest, base64url_agrees_with_the_standard) {
-  const std::pair<std::string, std::string> cases[] = {{"", ""},         {"f", "Zg"},         {"fo", "Zm8"},
-                                                       {"foo", "Zm9v"},  {"foob", "Zm9vYg"},  {"fooba", "Zm9vYmE"},
-                                                       {"foobar", "Zm9vYmFy"}};
+  const std::pair<std::string, std::string> cases[] = {
+      {"", ""},           {"f", "Zg"},          {"fo", "Zm8"},         {"foo", "Zm9v"},
+      {"foob", "Zm9vYg"}, {"fooba", "Zm9vYmE"}, {"foobar", "Zm9vYmFy"}};
   for (const auto& [plain, coded] : cases) {
     EXPECT_EQ(to_base64url(as_bytes(plain)), coded);
     EXPECT_EQ(as_text(*from_base64url(coded)), plain);
@@ -85,15 +85,17 @@ TEST(BytesTest, base64url_refuses_padding_foreign_characters_and_stray_bits) {
 }
 
 TEST(TimeTest, goes_there_and_back_across_leap_days_and_centuries) {
-  for (const char* text : {"1970-01-01T00:00:00Z", "2000-02-29T23:59:59Z", "2038-01-19T03:14:08Z", "2100-02-28T12:00:00Z"})
+  for (const char* text :
+       {"1970-01-01T00:00:00Z", "2000-02-29T23:59:59Z", "2038-01-19T03:14:08Z", "2100-02-28T12:00:00Z"})
     EXPECT_EQ(format_time(*parse_time(text)), text);
   EXPECT_EQ(parse_time("2000-01-01T00:00:00Z")->time_since_epoch().count(), 946684800);
 }
 
 TEST(TimeTest, refuses_every_other_form) {
-  for (const char* text : {"", "2026-01-02", "2026-01-02T03:04:05", "2026-01-02T03:04:05+00:00", "2026-01-02 03:04:05Z",
-                           "2026-02-30T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T00:60:00Z",
-                           "2026-01-02T03:04:05.1Z", "-026-01-02T03:04:05Z", "2026-01-02T03:04:0 Z"})
+  for (const char* text :
+       {"", "2026-01-02", "2026-01-02T03:04:05", "2026-01-02T03:04:05+00:00", "2026-01-02 03:04:05Z",
+        "2026-02-30T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T00:60:00Z",
+        "2026-01-02T03:04:05.1Z", "-026-01-02T03:04:05Z", "2026-01-02T03:04:0 Z"})
     EXPECT_FALSE(parse_time(text)) << text;
 }
 

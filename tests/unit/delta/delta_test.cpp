@@ -66,16 +66,24 @@ TEST(DeltaTest, tensors_may_be_reordered_inserted_renamed_and_grown) {
   const Bytes grown = as_type(weights(80 * 64, 4), ElementType::f32);  // begins with the 64 rows of `a`
   const Bytes fresh = as_type(weights(16 * 16, 6), ElementType::f32);
   const Bytes base = safetensors({{"a", "F32", {64, 64}, a}, {"b", "F32", {32, 64}, b}});
-  const Bytes target = safetensors({{"new", "F32", {16, 16}, fresh}, {"b2", "F32", {32, 64}, b}, {"a", "F32", {80, 64}, grown}});
+  const Bytes target =
+      safetensors({{"new", "F32", {16, 16}, fresh}, {"b2", "F32", {32, 64}, b}, {"a", "F32", {80, 64}, grown}});
   expect_round_trip(base, target);
   EXPECT_LT(delta_of(base, target).size(), fresh.size() + 16 * 64 * 4 + 600);
 }
 
 TEST(DeltaTest, numbers_that_are_no_numbers_come_back_exactly) {
   auto before = weights(64 * 64, 7), after = tuned(before, 64, 64, 8);
-  const float odd[] = {0.0F, -0.0F, std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
-                       std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::denorm_min(),
-                       std::numeric_limits<float>::max(), -std::numeric_limits<float>::min(), 1e-40F, 3e38F};
+  const float odd[] = {0.0F,
+                       -0.0F,
+                       std::numeric_limits<float>::infinity(),
+                       -std::numeric_limits<float>::infinity(),
+                       std::numeric_limits<float>::quiet_NaN(),
+                       std::numeric_limits<float>::denorm_min(),
+                       std::numeric_limits<float>::max(),
+                       -std::numeric_limits<float>::min(),
+                       1e-40F,
+                       3e38F};
   SeededRng rng(9);
   for (int i = 0; i < 400; ++i) {
     before[rng.below(before.size())] = odd[rng.below(10)];

@@ -43,7 +43,8 @@ TEST(ElementTest, the_nearest_number_to_a_number_is_itself) {
   nearest_finds_every_number<Bf16>(65536);
   nearest_finds_every_number<F16>(65536);
   nearest_finds_every_number<I8>(256);
-  for (float v : {1.0F, -3.25F, 1e-40F, 3e38F}) EXPECT_EQ(F32::nearest(v).ordinal, F32::ordinal(std::bit_cast<std::uint32_t>(v)));
+  for (float v : {1.0F, -3.25F, 1e-40F, 3e38F})
+    EXPECT_EQ(F32::nearest(v).ordinal, F32::ordinal(std::bit_cast<std::uint32_t>(v)));
 }
 
 TEST(ElementTest, what_rounding_loses_is_told_with_its_sign) {

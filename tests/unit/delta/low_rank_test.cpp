@@ -14,7 +14,8 @@ std::vector<float> of_rank_three(std::size_t rows, std::size_t columns) {
   std::vector<float> m(rows * columns);
   for (std::size_t i = 0; i < rows; ++i)
     for (std::size_t j = 0; j < columns; ++j)
-      for (std::size_t q = 0; q < 3; ++q) m[i * columns + j] += u[q * rows + i] * v[q * columns + j] * static_cast<float>(3 - q);
+      for (std::size_t q = 0; q < 3; ++q)
+        m[i * columns + j] += u[q * rows + i] * v[q * columns + j] * static_cast<float>(3 - q);
   return m;
 }
 

@@ -28,8 +28,10 @@ inline std::vector<float> weights(std::size_t count, std::uint64_t seed, double 
 }
 
 // A fine-tuned version: a change of rank 2 and a little noise, as training makes it.
-inline std::vector<float> tuned(const std::vector<float>& before, std::size_t rows, std::size_t columns, std::uint64_t seed) {
-  const auto u = weights(2 * rows, seed, 1), v = weights(2 * columns, seed + 1, 1), noise = weights(before.size(), seed + 2, 1e-4);
+inline std::vector<float> tuned(const std::vector<float>& before, std::size_t rows, std::size_t columns,
+                                std::uint64_t seed) {
+  const auto u = weights(2 * rows, seed, 1), v = weights(2 * columns, seed + 1, 1),
+             noise = weights(before.size(), seed + 2, 1e-4);
   std::vector<float> after = before;
   for (std::size_t i = 0; i < rows; ++i)
     for (std::size_t j = 0; j < columns; ++j)
@@ -47,7 +49,8 @@ inline Bytes as_type(const std::vector<float>& numbers, ElementType type) {
     if (type == ElementType::i8) stored = static_cast<std::uint8_t>(static_cast<int>(std::lround(number * 400)));
     if (type == ElementType::f16) {
       const int exponent = static_cast<int>(bits >> 23 & 255) - 112;
-      stored = exponent <= 0 ? 0 : (bits >> 16 & 0x8000) | static_cast<std::uint32_t>(exponent << 10) | (bits >> 13 & 0x3ff);
+      stored =
+          exponent <= 0 ? 0 : (bits >> 16 & 0x8000) | static_cast<std::uint32_t>(exponent << 10) | (bits >> 13 & 0x3ff);
     }
     for (std::size_t i = 0; i < element_bytes(type); ++i) out.push_back(static_cast<std::uint8_t>(stored >> 8 * i));
   }
@@ -65,7 +68,8 @@ inline Bytes safetensors(const std::vector<NamedTensor>& tensors) {
   nlohmann::ordered_json header;
   std::uint64_t at = 0;
   for (const NamedTensor& tensor : tensors) {
-    header[tensor.name] = {{"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {at, at + tensor.data.size()}}};
+    header[tensor.name] = {
+        {"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {at, at + tensor.data.size()}}};
     at += tensor.data.size();
   }
   const std::string text = header.dump();

@@ -21,7 +21,8 @@ Bytes field(int number, ByteView bytes) {
 
 Bytes onnx_with(std::string_view name, std::uint8_t rows, std::uint8_t columns, std::uint8_t type, ByteView data) {
   Bytes tensor = {1 << 3, rows, 1 << 3, columns, 2 << 3, type};
-  for (const Bytes& part : {field(8, as_bytes(name)), field(9, data)}) tensor.insert(tensor.end(), part.begin(), part.end());
+  for (const Bytes& part : {field(8, as_bytes(name)), field(9, data)})
+    tensor.insert(tensor.end(), part.begin(), part.end());
   const Bytes graph = field(5, tensor);
   Bytes model = {1 << 3, 8};
   const Bytes whole = field(7, graph);
@@ -50,14 +51,16 @@ TEST(ContainerTest, damaged_files_have_no_tensors_and_do_no_harm) {
   for (int i = 0; i < 2000; ++i) {
     Bytes damaged = good;
     for (int k = 0; k < 3; ++k) damaged[rng.below(120)] = static_cast<std::uint8_t>(rng.next());
-    for (const TensorSpan& tensor : find_tensors(damaged)) EXPECT_LE(tensor.offset + tensor.shape.bytes(), damaged.size());
+    for (const TensorSpan& tensor : find_tensors(damaged))
+      EXPECT_LE(tensor.offset + tensor.shape.bytes(), damaged.size());
     EXPECT_LE(find_tensors(ByteView(good).first(rng.below(good.size()))).size(), 1U);
   }
 }
 
 TEST(PlannerTest, the_ranges_cover_the_target_in_order) {
   const Bytes base = safetensors({{"a", "F32", {40, 40}, as_type(weights(1600, 4), ElementType::f32)}});
-  Bytes target = safetensors({{"a", "F32", {50, 40}, as_type(weights(2000, 5), ElementType::f32)}, {"b", "I8", {7}, Bytes(7)}});
+  Bytes target =
+      safetensors({{"a", "F32", {50, 40}, as_type(weights(2000, 5), ElementType::f32)}, {"b", "I8", {7}, Bytes(7)}});
   target.resize(target.size() + 700'001);
   std::uint64_t at = 0;
   for (const Range& range : plan_ranges(base, target)) {

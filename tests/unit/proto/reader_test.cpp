@@ -51,7 +51,8 @@ TEST(ReaderTest, names_the_place_and_the_reason_of_the_first_fault) {
   EXPECT_EQ(fault_of(R"({"name":"a","on":1})"), "/on: must be true or false");
   EXPECT_EQ(fault_of(R"({"name":"a","items":{}})"), "/items: must be a list");
   EXPECT_EQ(fault_of(R"({"name":"a","items":[{"id":"x"},{"id":1}]})"), "/items/1/id: must be text");
-  EXPECT_EQ(fault_of(R"({"name":"a","items":[{"id":"x","more":1}]})"), "/items/0/more: is not a field that is known here");
+  EXPECT_EQ(fault_of(R"({"name":"a","items":[{"id":"x","more":1}]})"),
+            "/items/0/more: is not a field that is known here");
   EXPECT_EQ(fault_of(R"({"name":"a","items":[1,2,3]})"), "/items: has more than 2 items");
   EXPECT_EQ(fault_of(R"({"name":"a","items":[1]})"), "/items/0: must be an object");
   EXPECT_EQ(fault_of(R"({"name":"a","attributes":{"k":1}})"), "/attributes/k: must be text");

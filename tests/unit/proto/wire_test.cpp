@@ -25,8 +25,10 @@ Report sample_report() {
                            .bytes_fetched = 5'000'000'000,
                            .bytes_resumed = 12,
                            .evidence = R"({"verdict":"fail"})"});
-  report.events.push_back({.seq = 8, .at = kNoon, .deployment = "dep-2", .model = "m", .release = "2", .detail = {}, .evidence = {}});
-  report.installed.push_back({.model = "m", .release = "0.9", .package = "sha256:00", .release_counter = 3, .since = kNoon});
+  report.events.push_back(
+      {.seq = 8, .at = kNoon, .deployment = "dep-2", .model = "m", .release = "2", .detail = {}, .evidence = {}});
+  report.installed.push_back(
+      {.model = "m", .release = "0.9", .package = "sha256:00", .release_counter = 3, .since = kNoon});
   return report;
 }
 
@@ -96,7 +98,8 @@ std::string rollout(std::string_view stages) {
 }
 
 TEST(RolloutSpecTest, comes_back_as_it_was_sent) {
-  const auto spec = decode_rollout_spec(rollout(R"([{"percent":25,"soak_seconds":5,"automatic":true},{"percent":100}])"));
+  const auto spec =
+      decode_rollout_spec(rollout(R"([{"percent":25,"soak_seconds":5,"automatic":true},{"percent":100}])"));
   ASSERT_TRUE(spec) << spec.error().message();
   EXPECT_EQ(spec->stages[0].soak.count(), 5);
   EXPECT_EQ(encode(*decode_rollout_spec(encode(*spec).dump())), encode(*spec));
@@ -120,7 +123,8 @@ TEST(RolloutStatusTest, comes_back_as_it_was_sent) {
   status.spec = *decode_rollout_spec(rollout(R"([{"count":2},{"percent":100}])"));
   status.state = RolloutState::awaiting_promotion;
   status.created_at = kNoon;
-  for (const StageSpec& stage : status.spec.stages) status.stages.push_back({.spec = stage, .state = "open", .opened_at = kNoon, .members = 8, .succeeded = 2});
+  for (const StageSpec& stage : status.spec.stages)
+    status.stages.push_back({.spec = stage, .state = "open", .opened_at = kNoon, .members = 8, .succeeded = 2});
   const auto back = decode_rollout_status(encode(status).dump());
   ASSERT_TRUE(back) << back.error().message();
   EXPECT_EQ(encode(*back), encode(status));
