@@ -1,4 +1,4 @@
-// drover-validate-onnx: keeps the contract of a validator for ONNX models. See docs and verdict.h.
+// drover-validate-onnx: a validator for ONNX models. The contract is docs/reference/validator.md.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
