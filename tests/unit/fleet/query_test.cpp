@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <iterator>
+
+#include "common/rng/rng.h"
+
 namespace drover::fleet {
 namespace {
 
@@ -168,6 +172,29 @@ TEST(QueryBounds, RefuseWhatIsTooLongTooDeepOrTooMuch) {
   std::string list = "attr.a in (0";
   for (int i = 0; i < 256; ++i) list += ",1";
   EXPECT_THAT(fault(list + ")"), HasSubstr("more than 256 comparisons"));
+}
+
+TEST(QueryError, IsAllThatRandomTextCanCause) {
+  static constexpr std::string_view kPieces[] = {
+      "kind", "attr.", "attr.a", "tag:",   "tag:x", "\"",  "'",  "\\",  "(",   ")",     ",", "=",
+      "!=",   "<",     ">=",     "in",     "like",  "and", "or", "not", "all", "1.2.3", "-", "%",
+      "\xC3", "\xFF",  "\n",     "exists", "state", "5",   " ",  " ",   " ",   "!",     "é", "1e5"};
+  SeededRng rng(3);
+  int parsed = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    std::string text;
+    for (std::uint64_t n = rng.below(9); n > 0; --n)
+      text += std::string(kPieces[rng.below(std::size(kPieces))]) + (rng.below(2) == 0 ? " " : "");
+    const auto query = Query::parse(text);
+    if (query) {
+      ++parsed;
+      matches(*query, kiosk());
+      to_sql(*query);
+    } else {
+      ASSERT_THAT(query.error().message(), HasSubstr("at byte ")) << text;
+    }
+  }
+  EXPECT_GT(parsed, 100);
 }
 
 TEST(QueryBounds, CountDepthNotNumberOfParentheses) {
