@@ -113,7 +113,8 @@ asio::awaitable<Status> Fetcher::fetch_one(const FetchJob& job, Wanted wanted, F
   if (status && !download.complete()) status = Error(Code::unavailable, "the answer ended early");
   if (status) status = co_await download.finish(job.stop);
   outcome.traffic = sum(job.before, download.traffic());
-  if (job.told) job.told(outcome.traffic);
+  const TrafficSink& told = status ? job.completed : job.told;
+  if (told) told(outcome.traffic);
   co_return std::move(status).within("fetching " + wanted.digest);
 }
 

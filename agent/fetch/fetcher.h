@@ -33,6 +33,7 @@ struct FetchJob {
   std::uint64_t max_rate = 0;  // bytes a second; 0: as fast as it goes
   std::function<bool()> stop;
   TrafficSink told;
+  TrafficSink completed;  // a file has become a blob; the sum so far
 };
 
 struct FetchOutcome {

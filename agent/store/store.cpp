@@ -39,8 +39,8 @@ class SqliteStore final : public Store {
  public:
   explicit SqliteStore(db::Connection connection) : db_(std::move(connection)) {}
 
-  Status load() {
-    TRY(db::migrate(db_, kApplicationId, kMigrations));
+  Status load(bool read_only) {
+    if (!read_only) TRY(db::migrate(db_, kApplicationId, kMigrations));
     TRY_ASSIGN(std::string text, value("state"));
     if (!text.empty()) {
       TRY_ASSIGN(state_, decode_state(text));
@@ -60,11 +60,14 @@ class SqliteStore final : public Store {
     TRY_ASSIGN(const std::int64_t fetched, number("bytes_fetched"));
     TRY_ASSIGN(const std::int64_t resumed, number("bytes_resumed"));
     traffic_ = {static_cast<std::uint64_t>(fetched), static_cast<std::uint64_t>(resumed)};
+    TRY_ASSIGN(const std::int64_t done_fetched, number("done_fetched"));
+    TRY_ASSIGN(const std::int64_t done_resumed, number("done_resumed"));
+    done_ = {static_cast<std::uint64_t>(done_fetched), static_cast<std::uint64_t>(done_resumed)};
     TRY_ASSIGN(reported_, value("reported"));
     TRY(load_slots());
     TRY_ASSIGN(text, value("clean_stop"));
     clean_ = text == "1";
-    return clean_ ? set("clean_stop", "0") : Status();
+    return clean_ && !read_only ? set("clean_stop", "0") : Status();
   }
 
   const update::State& state() const override { return state_; }
@@ -72,6 +75,7 @@ class SqliteStore final : public Store {
   const Accepted& accepted() const override { return accepted_; }
   const Session& session() const override { return session_; }
   Traffic traffic() const override { return traffic_; }
+  Traffic traffic_done() const override { return done_; }
   const std::string& reported() const override { return reported_; }
   WallTime time_floor() const override { return time_floor_; }
   bool stopped_cleanly() const override { return clean_; }
@@ -82,6 +86,7 @@ class SqliteStore final : public Store {
     TRY_ASSIGN(db::Transaction transaction, db::Transaction::begin(db_));
     TRY(set("state", encode(decision.next)));
     if (begins) TRY(set_traffic(traffic));
+    if (begins) TRY(set_done(traffic));
     for (const update::Report& report : decision.reports) TRY(append(decision.next.target, report, traffic, now));
     std::optional<update::Slot> slot;
     if (decision.finished || decision.record) slot = slot_after(decision, now);
@@ -90,6 +95,7 @@ class SqliteStore final : public Store {
     TRY(transaction.commit());
     state_ = decision.next;
     traffic_ = traffic;
+    if (begins) done_ = traffic;
     if (slot) put(std::move(*slot));
     return {};
   }
@@ -122,9 +128,18 @@ class SqliteStore final : public Store {
     return {};
   }
 
-  Status report(const update::Report& report, WallTime now) override {
+  Status save_done(const Traffic& traffic) override {
     TRY_ASSIGN(db::Transaction transaction, db::Transaction::begin(db_));
-    TRY(append(state_.target, report, traffic_, now));
+    TRY(set_done(traffic));
+    TRY(set_traffic(traffic));
+    TRY(transaction.commit());
+    done_ = traffic_ = traffic;
+    return {};
+  }
+
+  Status report(const update::Target& target, const update::Report& report, WallTime now) override {
+    TRY_ASSIGN(db::Transaction transaction, db::Transaction::begin(db_));
+    TRY(append(target, report, traffic_, now));
     TRY(trim());
     return transaction.commit();
   }
@@ -144,6 +159,8 @@ class SqliteStore final : public Store {
       events.push_back(std::move(event));
     }
   }
+
+  Result<std::int64_t> pending_count() override { return db_.number("SELECT count(*) FROM outbox", 0); }
 
   Status acknowledge(std::uint64_t seq) override { return db_.run("DELETE FROM outbox WHERE seq <= ?", seq); }
 
@@ -178,6 +195,11 @@ class SqliteStore final : public Store {
   Status set_traffic(const Traffic& traffic) {
     TRY(set("bytes_fetched", std::to_string(traffic.fetched)));
     return set("bytes_resumed", std::to_string(traffic.resumed));
+  }
+
+  Status set_done(const Traffic& traffic) {
+    TRY(set("done_fetched", std::to_string(traffic.fetched)));
+    return set("done_resumed", std::to_string(traffic.resumed));
   }
 
   Status load_slots() {
@@ -254,7 +276,7 @@ class SqliteStore final : public Store {
   std::vector<update::Slot> slots_;
   Accepted accepted_;
   Session session_;
-  Traffic traffic_;
+  Traffic traffic_, done_;
   std::string reported_;
   WallTime time_floor_{};
   bool clean_ = false;
@@ -262,14 +284,22 @@ class SqliteStore final : public Store {
 
 }  // namespace
 
-Result<std::unique_ptr<Store>> Store::open(const std::string& file) {
+namespace {
+
+Result<std::unique_ptr<Store>> open_store(const std::string& file, bool read_only) {
   db::OpenOptions options;
   options.cache_bytes = kPageCache;
+  options.read_only = read_only;
   TRY_ASSIGN(db::Connection connection, db::Connection::open(file, options));
   auto store = std::make_unique<SqliteStore>(std::move(connection));
-  TRY(store->load().within("reading " + file));
+  TRY(store->load(read_only).within("reading " + file));
   return std::unique_ptr<Store>(std::move(store));
 }
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> Store::open(const std::string& file) { return open_store(file, false); }
+Result<std::unique_ptr<Store>> Store::open_to_read(const std::string& file) { return open_store(file, true); }
 
 const update::Slot* Store::slot(std::string_view model) const {
   for (const update::Slot& slot : slots())

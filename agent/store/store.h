@@ -49,6 +49,8 @@ class Store {
  public:
   // Creates or migrates the file. Errors: io, malformed (not ours), unsupported (written by a newer agent).
   static Result<std::unique_ptr<Store>> open(const std::string& file);
+  // For looking on while an agent runs: nothing may be changed through it.
+  static Result<std::unique_ptr<Store>> open_to_read(const std::string& file);
   virtual ~Store() = default;
 
   // All of these are read once and kept in memory.
@@ -64,11 +66,15 @@ class Store {
   virtual Status accept(const Accepted& accepted) = 0;
   virtual Status save(const Session& session) = 0;
   virtual Status save(const Traffic& traffic) = 0;
-  // An event beside the life-cycle's: progress of the deployment under way.
-  virtual Status report(const update::Report& report, WallTime now) = 0;
+  // Of files that are complete, in the deployment under way; what is on its way is in its own journal.
+  virtual Traffic traffic_done() const = 0;
+  virtual Status save_done(const Traffic& traffic) = 0;
+  // An event beside the life-cycle's: progress, or an assignment that was refused.
+  virtual Status report(const update::Target& target, const update::Report& report, WallTime now) = 0;
 
   // The next events to be sent: consecutive, at most wire::kMaxEventsPerReport and kMaxReportBytes.
   virtual Result<std::vector<wire::Event>> pending() = 0;
+  virtual Result<std::int64_t> pending_count() = 0;
   virtual Status acknowledge(std::uint64_t seq) = 0;
   // Text of the server's last answer about what is installed; anything else is worth a report.
   virtual Status save_reported(std::string_view installed) = 0;

@@ -1,0 +1,77 @@
+// The agent: two loops on one thread. One checks in with the server; the other takes deployments through their
+// life-cycle (agent/update). They meet in the store.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <string>
+
+#include "agent/app/steps.h"
+
+namespace drover::agent {
+
+class Agent {
+ public:
+  // What the outside gives. `files`, `clock` and `rng` outlive the agent.
+  struct World {
+    fs::Files& files;
+    const Clock& clock;
+    Rng& rng;
+  };
+
+  // Takes the state folder, brings `current` back in order (without network), opens the socket. Errors say what to do.
+  static Result<std::unique_ptr<Agent>> create(boost::asio::io_context& io, Settings settings, World world);
+  ~Agent();
+
+  // Starts both loops and listens for signals: TERM and INT stop in good order, HUP and USR1 check in now.
+  void start();
+  void stop();
+  const std::string& device_id() const { return device_id_; }
+
+ private:
+  struct Parts;
+  Agent(boost::asio::io_context& io, Settings settings, World world);
+  Status open();
+  Status make_parts();
+  Status recover();
+
+  boost::asio::awaitable<void> checkins();
+  boost::asio::awaitable<std::chrono::milliseconds> checkin_and_wait();
+  boost::asio::awaitable<Status> checkin();
+  boost::asio::awaitable<Status> take_assignment(std::string document, std::string nonce);
+  void tell_refusal(const std::string& document, const Error& error);
+  Result<wire::CheckinRequest> checkin_request();
+  std::chrono::milliseconds poll_time();
+
+  boost::asio::awaitable<void> deployments();
+  boost::asio::awaitable<void> one_step();
+  boost::asio::awaitable<void> feed(update::Event event);
+  void finished(const update::Decision& decision);
+  bool stop_step() const;
+
+  boost::asio::awaitable<void> pause(boost::asio::steady_timer& timer, std::chrono::milliseconds time);
+  void check_in_now();
+  void signals();
+  void ended();
+
+  boost::asio::io_context& io_;
+  Settings settings_;
+  World world_;
+  Layout layout_;
+  FlooredClock clock_;
+  std::string device_id_;
+  std::unique_ptr<Parts> parts_;
+  boost::asio::steady_timer checkin_timer_, work_timer_;
+  boost::asio::signal_set signals_;
+  bool stopping_ = false;
+  bool checkin_wanted_ = false;   // while one is under way: another one right after it
+  bool identity_wanted_ = false;  // by the server
+  int checkin_failures_ = 0;
+  std::string refused_;  // the last assignment that was refused, told once
+  int running_ = 0;
+};
+
+}  // namespace drover::agent

@@ -1,0 +1,180 @@
+#include "agent/app/settings.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "proto/json/reader.h"
+
+namespace drover::agent {
+namespace {
+
+using Type = SettingInfo::Type;
+constexpr std::size_t kMaxConfig = 256 * 1024;
+constexpr std::size_t kMaxSetting = 4096;
+constexpr std::int64_t kWeek = 7 * 24 * 3600;
+
+constexpr std::array kInfos = {
+    SettingInfo{"state", Type::text, "folder", "where everything of this device is kept; must be set"},
+    SettingInfo{"server", Type::text, "URL", "https://host[:port] of the server; must be set"},
+    SettingInfo{"ca", Type::text, "file", "PEM of who signed the server's certificate; default: the system's store"},
+    SettingInfo{"trusted_root", Type::text, "file",
+                "root.json that this device trusts; needed at its first start only"},
+    SettingInfo{"kind", Type::text, "", "kind of hardware, as releases name it; must be set"},
+    SettingInfo{"name", Type::text, "", "what people call this device"},
+    SettingInfo{"attributes", Type::pairs, "key=value", "facts for groups; an object in the file, else repeated"},
+    SettingInfo{"enrolment_token", Type::text, "", "lets a new device in without an operator"},
+    SettingInfo{"enrolment_token_file", Type::text, "file", "the same, from a file"},
+    SettingInfo{"poll_seconds", Type::number, "seconds", "between check-ins; default 0: as the server says", 0, kWeek},
+    SettingInfo{"jitter_percent", Type::number, "percent", "of the time between check-ins, at random; default 10", 0,
+                50},
+    SettingInfo{"max_rate", Type::number, "bytes a second", "bound for downloads; default 0: none", 0, INT64_MAX},
+    SettingInfo{"validator", Type::text, "file",
+                "program that validates; default: drover-validate-onnx beside the agent"},
+    SettingInfo{"onnxruntime", Type::text, "file", "ONNX Runtime library, for the validator; default: its own search"},
+    SettingInfo{"confirm_without_application", Type::truth, "",
+                "keep a release although no application speaks to the agent; default false"},
+    SettingInfo{"log_level", Type::text, "", "debug, info, warn, error or off; default info"},
+    SettingInfo{"log_format", Type::text, "", "logfmt or json; default logfmt"},
+};
+
+std::string* text_of(Settings& settings, std::string_view name) {
+  if (name == "state") return &settings.state;
+  if (name == "server") return &settings.server;
+  if (name == "ca") return &settings.ca;
+  if (name == "trusted_root") return &settings.trusted_root;
+  if (name == "kind") return &settings.kind;
+  if (name == "name") return &settings.name;
+  if (name == "enrolment_token") return &settings.enrolment_token;
+  if (name == "enrolment_token_file") return &settings.enrolment_token_file;
+  if (name == "validator") return &settings.validator;
+  if (name == "onnxruntime") return &settings.onnxruntime;
+  if (name == "log_level") return &settings.log_level;
+  return &settings.log_format;
+}
+
+std::int64_t* number_of(Settings& settings, std::string_view name) {
+  if (name == "poll_seconds") return &settings.poll_seconds;
+  return name == "max_rate" ? &settings.max_rate : &settings.jitter_percent;
+}
+
+Status read_file(const std::string& path, fs::Files& files, Settings& settings) {
+  TRY_ASSIGN(const std::string text, files.read(path, kMaxConfig));
+  TRY_ASSIGN(const json::Value document, json::parse(text, kMaxConfig));
+  json::Reader in(document);
+  for (const SettingInfo& info : kInfos) {
+    if (info.type == Type::text) {
+      std::string& value = *text_of(settings, info.name);
+      value = in.text_or(info.name, value, kMaxSetting);
+    } else if (info.type == Type::number) {
+      std::int64_t& value = *number_of(settings, info.name);
+      value = in.integer_or(info.name, value, info.low, info.high);
+    } else if (info.type == Type::truth) {
+      settings.confirm_without_application = in.boolean_or(info.name, settings.confirm_without_application);
+    } else {
+      settings.attributes =
+          in.text_map_or_none(info.name, wire::kMaxAttributes, wire::kMaxAttributeKey, wire::kMaxAttributeValue);
+    }
+  }
+  return in.finish();
+}
+
+Error wrong(std::string_view name, const std::string& why) {
+  return Error(Code::invalid_argument, "--" + std::string(name) + ": " + why);
+}
+
+Status set(const SettingInfo& info, const std::string& value, Settings& settings) {
+  if (info.type == Type::text) {
+    *text_of(settings, info.name) = value;
+  } else if (info.type == Type::number) {
+    std::int64_t number = 0;
+    const auto [end, fault] = std::from_chars(value.data(), value.data() + value.size(), number);
+    if (fault != std::errc() || end != value.data() + value.size() || number < info.low || number > info.high)
+      return wrong(info.name, "takes a number from " + std::to_string(info.low) + " to " + std::to_string(info.high));
+    *number_of(settings, info.name) = number;
+  } else if (info.type == Type::truth) {
+    if (value != "true" && value != "false") return wrong(info.name, "takes true or false");
+    settings.confirm_without_application = value == "true";
+  } else {
+    const std::size_t equals = value.find('=');
+    if (equals == 0 || equals == std::string::npos) return wrong(info.name, "takes key=value");
+    settings.attributes.emplace_back(value.substr(0, equals), value.substr(equals + 1));
+  }
+  return {};
+}
+
+Status read_arguments(std::span<const std::string> arguments, Settings& settings) {
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    std::string name = arguments[i], value;
+    if (!name.starts_with("--")) return Error(Code::invalid_argument, "what is \"" + name + "\"? see --help");
+    name.erase(0, 2);
+    if (const std::size_t equals = name.find('='); equals != std::string::npos) {
+      value = name.substr(equals + 1);
+      name.resize(equals);
+    } else if (i + 1 < arguments.size()) {
+      value = arguments[++i];
+    } else {
+      return wrong(name, "needs a value");
+    }
+    if (name == "config") continue;
+    std::replace(name.begin(), name.end(), '-', '_');
+    const auto info = std::find_if(kInfos.begin(), kInfos.end(), [&](const auto& each) { return each.name == name; });
+    if (info == kInfos.end()) return Error(Code::invalid_argument, "there is no setting --" + name + "; see --help");
+    TRY(set(*info, value, settings));
+  }
+  return {};
+}
+
+std::string config_argument(std::span<const std::string> arguments) {
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i].starts_with("--config=")) return arguments[i].substr(9);
+    if (arguments[i] == "--config" && i + 1 < arguments.size()) return arguments[i + 1];
+  }
+  return "";
+}
+
+Status check(const Settings& settings) {
+  if (settings.state.empty()) return wrong("state", "must be set");
+  if (settings.server.empty()) return wrong("server", "must be set");
+  if (settings.kind.empty()) return wrong("kind", "must be set");
+  if (settings.name.size() > wire::kMaxName || settings.kind.size() > wire::kMaxName)
+    return Error(Code::invalid_argument, "name or kind is too long");
+  if (settings.attributes.size() > wire::kMaxAttributes) return wrong("attributes", "are too many");
+  if (settings.log_format != "logfmt" && settings.log_format != "json")
+    return wrong("log_format", "takes logfmt or json");
+  return {};
+}
+
+}  // namespace
+
+std::span<const SettingInfo> setting_infos() { return kInfos; }
+
+Result<Settings> read_settings(std::span<const std::string> arguments, fs::Files& files) {
+  Settings settings;
+  const std::string config = config_argument(arguments);
+  if (!config.empty()) TRY(read_file(config, files, settings).within(config));
+  TRY(read_arguments(arguments, settings));
+  TRY(check(settings));
+  std::sort(settings.attributes.begin(), settings.attributes.end());
+  if (settings.enrolment_token.empty() && !settings.enrolment_token_file.empty()) {
+    TRY_ASSIGN(settings.enrolment_token, files.read(settings.enrolment_token_file, kMaxSetting));
+    while (!settings.enrolment_token.empty() && settings.enrolment_token.back() == '\n')
+      settings.enrolment_token.pop_back();
+  }
+  return settings;
+}
+
+std::string settings_help() {
+  std::string text = "  --config FILE\n      JSON object with any of the settings below\n";
+  for (const SettingInfo& info : kInfos) {
+    text += "  --" + std::string(info.name);
+    text += info.type == Type::truth ? " true|false"
+            : info.unit.empty()      ? " TEXT"
+                                     : " <" + std::string(info.unit) + ">";
+    text += "\n      " + std::string(info.sentence) + "\n";
+  }
+  return text;
+}
+
+}  // namespace drover::agent
