@@ -11,13 +11,12 @@ import argparse
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 
 import checks
-from processes import Failed, wait_until
-from terminal import Progress, bar, bold, elapsed, green, red, remark, size, step
+from processes import Failed, Process, wait_until
+from terminal import Progress, bar, bold, elapsed, green, red, remark, step
 from world import KINDS, MODEL, World
 
 RELEASES = ("v1", "v2", "v3", "v4")
@@ -38,21 +37,22 @@ class Demo:
 
     # --- 1, 2: models, server, releases -------------------------------------------------------------------------------
 
-    def make_models(self):
+    def begin_models(self):
         step("Training a small image classifier: v1, v2 (better), v3 (damaged), v4 (upsets the application)")
-        log = self.world.path("logs", "models.log")
-        with open(log, "wb") as out:
-            done = subprocess.run(
-                ["/usr/bin/python3", "-B", os.path.join(os.path.dirname(__file__), "make_models.py"), "--out",
-                 self.world.path("models"), "--runner", os.path.join(self.world.bin, "drover-onnx-run")],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-        with open(log, encoding="utf-8", errors="replace") as text:
-            lines = text.read().rstrip().split("\n")
-        if done.returncode:
-            raise Failed("making the models failed:\n" + "\n".join(lines[-15:]))
-        for line in lines:
-            if line.startswith(RELEASES):
-                remark(line)
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "make_models.py")
+        self.training = self.world.processes.add(Process(
+            "the training", ["/usr/bin/python3", "-B", script, "--out", self.world.path("models"), "--runner",
+                             os.path.join(self.world.bin, "drover-onnx-run")], self.world.path("logs", "models.log")))
+        self.training.start()
+
+    def finish_models(self):
+        status = self.training.wait(60)
+        if status != 0:
+            raise Failed(f"making the models failed (status {status}):\n{self.training.last_lines()}")
+        with open(self.training.log, encoding="utf-8", errors="replace") as log:
+            for line in log:
+                if line.startswith(RELEASES):
+                    remark(line.rstrip())
 
     def open_shop(self):
         step("Starting the server over TLS; making offline keys; establishing trust")
@@ -67,6 +67,7 @@ class Demo:
         remark(f"{self.world.url}; releases of {MODEL} need the signatures of both alice and bob")
 
     def publish(self):
+        self.finish_models()
         step("Building, signing and pushing four releases, each for two kinds of device")
         for version in RELEASES:
             folder = self.world.path("releases", version)
@@ -198,7 +199,7 @@ class Demo:
         wait_until(f"all devices run {release}", seconds, everybody, 0.25)
 
     def run(self):
-        for part in (self.make_models, self.open_shop, self.publish, self.start_fleet, self.first_release,
+        for part in (self.begin_models, self.open_shop, self.publish, self.start_fleet, self.first_release,
                      self.staged_release, self.damaged_release, self.unhealthy_release, self.roll_back, self.come_back):
             part()
 

@@ -119,12 +119,15 @@ class World:
         settings = {
             "server": self.url,
             "ca": self.certificate,
+            "trusted_root": self.path("profile", "trust", "root.json"),
             "state": device.state,
             "name": device.name,
             "kind": device.kind,
             "enrolment_token": self.enrolment_token,
             "validator": self.validator,
         }
+        if os.environ.get("DROVER_ONNXRUNTIME"):
+            settings["onnxruntime"] = os.environ["DROVER_ONNXRUNTIME"]
         if bytes_per_second:
             settings["max_rate"] = bytes_per_second
         write_json(device.config, settings)
