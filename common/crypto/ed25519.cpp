@@ -67,7 +67,9 @@ Result<PublicKey> parse_public_key(std::string_view hex) {
   return key;
 }
 
-std::string device_id(const PublicKey& key) { return sha256(ByteView(key)).hex().substr(0, kIdDigits).insert(0, 1, 'd'); }
+std::string device_id(const PublicKey& key) {
+  return sha256(ByteView(key)).hex().substr(0, kIdDigits).insert(0, 1, 'd');
+}
 
 bool is_device_id(std::string_view text) {
   return text.size() == 1 + kIdDigits && text.front() == 'd' &&

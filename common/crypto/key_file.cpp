@@ -67,8 +67,8 @@ Status derive(BoxKey& key, std::string_view passphrase, ByteView salt, const Kdf
   if (crypto_pwhash(key.data(), key.size(), passphrase.data(), passphrase.size(), salt.data(), cost.ops, cost.memory,
                     crypto_pwhash_ALG_ARGON2ID13) == 0)
     return {};
-  return Error(Code::unavailable, "not enough memory for the key's password hash (" +
-                                      std::to_string(cost.memory >> 20) + " MiB)");
+  return Error(Code::unavailable,
+               "not enough memory for the key's password hash (" + std::to_string(cost.memory >> 20) + " MiB)");
 }
 
 Result<Seed> open_box(const KeyFile& file, std::string_view passphrase) {
@@ -79,9 +79,9 @@ Result<Seed> open_box(const KeyFile& file, std::string_view passphrase) {
     return Error(Code::malformed, "the key file's salt or box has the wrong length");
   BoxKey key;
   TRY(derive(key, passphrase, salt, file.kdf->cost));
-  const int opened = crypto_aead_xchacha20poly1305_ietf_decrypt(
-      seed.data(), nullptr, nullptr, box.data() + kBoxNonce, box.size() - kBoxNonce, file.public_key.data(),
-      file.public_key.size(), box.data(), key.data());
+  const int opened = crypto_aead_xchacha20poly1305_ietf_decrypt(seed.data(), nullptr, nullptr, box.data() + kBoxNonce,
+                                                                box.size() - kBoxNonce, file.public_key.data(),
+                                                                file.public_key.size(), box.data(), key.data());
   wipe(key);
   if (opened != 0) return Error(Code::unauthenticated, "the passphrase is wrong, or the key file is damaged");
   return seed;
@@ -129,11 +129,11 @@ class OpenFile {
 
 Error system_error(const std::filesystem::path& path) {
   const int number = errno;
-  const Code code = number == ENOENT    ? Code::not_found
-                    : number == EEXIST  ? Code::already_exists
-                    : number == EACCES  ? Code::permission_denied
-                    : number == ENOSPC  ? Code::disk_full
-                                        : Code::io;
+  const Code code = number == ENOENT   ? Code::not_found
+                    : number == EEXIST ? Code::already_exists
+                    : number == EACCES ? Code::permission_denied
+                    : number == ENOSPC ? Code::disk_full
+                                       : Code::io;
   return {code, path.string() + ": " + std::strerror(number)};
 }
 
@@ -211,8 +211,8 @@ Result<std::string> read_key_file(const std::filesystem::path& path) {
   if (file.get() < 0 || ::fstat(file.get(), &info) != 0) return system_error(path);
   if (!S_ISREG(info.st_mode)) return Error(Code::invalid_argument, path.string() + " is not a regular file");
   if ((info.st_mode & 077) != 0)
-    return Error(Code::permission_denied, path.string() + " is a private key that others may read or write; run: chmod 600 " +
-                                              path.string());
+    return Error(Code::permission_denied,
+                 path.string() + " is a private key that others may read or write; run: chmod 600 " + path.string());
   if (static_cast<std::uint64_t>(info.st_size) > kMaxKeyFile)
     return Error(Code::too_large, path.string() + " is too large to be a key file");
   std::string text(kMaxKeyFile, '\0');

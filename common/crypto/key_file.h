@@ -16,10 +16,10 @@
 
 namespace drover::crypto {
 
-inline constexpr std::size_t kMaxKeyFile = 4096;               // a key file has about 400 bytes
-inline constexpr std::uint64_t kKdfOps = 3;                    // libsodium's "moderate": about 0.7 s on a laptop
+inline constexpr std::size_t kMaxKeyFile = 4096;  // a key file has about 400 bytes
+inline constexpr std::uint64_t kKdfOps = 3;       // libsodium's "moderate": about 0.7 s on a laptop
 inline constexpr std::uint64_t kKdfMemory = 256u << 20;
-inline constexpr std::uint64_t kMaxKdfOps = 16;                // a file that asks for more is refused, not obeyed
+inline constexpr std::uint64_t kMaxKdfOps = 16;  // a file that asks for more is refused, not obeyed
 inline constexpr std::uint64_t kMaxKdfMemory = 1024u << 20;
 
 struct KdfCost {

@@ -53,11 +53,10 @@ bool set_pss(EVP_PKEY_CTX* context) {
 bool check(EVP_PKEY* key, bool pss, ByteView message, ByteView signature) {
   const ContextPtr context(EVP_MD_CTX_new());
   EVP_PKEY_CTX* key_context = nullptr;
-  const bool valid = context != nullptr &&
-                     EVP_DigestVerifyInit(context.get(), &key_context, EVP_sha256(), nullptr, key) == 1 &&
-                     (!pss || set_pss(key_context)) &&
-                     EVP_DigestVerify(context.get(), signature.data(), signature.size(), message.data(),
-                                      message.size()) == 1;
+  const bool valid =
+      context != nullptr && EVP_DigestVerifyInit(context.get(), &key_context, EVP_sha256(), nullptr, key) == 1 &&
+      (!pss || set_pss(key_context)) &&
+      EVP_DigestVerify(context.get(), signature.data(), signature.size(), message.data(), message.size()) == 1;
   // What OpenSSL queued would be found by an unrelated TLS call of the same thread.
   ERR_clear_error();
   return valid;

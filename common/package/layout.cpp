@@ -32,7 +32,9 @@ Status check_marker(const fs::path& folder) {
 Status make_folders(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder / "blobs" / "sha256", error);
-  if (error) return Error(error == std::errc::no_space_on_device ? Code::disk_full : Code::io, folder.string() + ": " + error.message());
+  if (error)
+    return Error(error == std::errc::no_space_on_device ? Code::disk_full : Code::io,
+                 folder.string() + ": " + error.message());
   return {};
 }
 
@@ -84,8 +86,10 @@ Result<PackagePolicy> check_folder(const fs::path& folder, const std::vector<Fou
 
 Status check_names(const VariantSpec& spec) {
   if (!is_kind(spec.kind))
-    return Error(Code::invalid_argument, "\"" + spec.kind + "\" is not a kind of device (lower-case letters, digits, \".\", \"_\", \"-\")");
-  if (spec.architecture.empty()) return Error(Code::invalid_argument, "the variant for " + spec.kind + " needs an architecture");
+    return Error(Code::invalid_argument,
+                 "\"" + spec.kind + "\" is not a kind of device (lower-case letters, digits, \".\", \"_\", \"-\")");
+  if (spec.architecture.empty())
+    return Error(Code::invalid_argument, "the variant for " + spec.kind + " needs an architecture");
   return {};
 }
 
@@ -115,21 +119,33 @@ bool Layout::has_blob(const crypto::Digest& digest) const {
 }
 
 Result<crypto::HashedFile> Layout::add_blob(ByteView bytes) { return store_bytes(folder_ / "blobs" / "sha256", bytes); }
-Result<crypto::HashedFile> Layout::add_file(const fs::path& file) { return store_file(folder_ / "blobs" / "sha256", file); }
+Result<crypto::HashedFile> Layout::add_file(const fs::path& file) {
+  return store_file(folder_ / "blobs" / "sha256", file);
+}
 
 Result<Variant> Layout::add_variant(const VariantSpec& spec, std::string_view model, std::string_view version) {
   TRY(check_names(spec));
   TRY_ASSIGN(const std::vector<FoundFile> files, list_files(spec.folder));
   TRY_ASSIGN(const PackagePolicy policy, check_folder(spec.folder, files));
   Manifest manifest;
-  ModelConfig config{.name = std::string(model), .version = std::string(version), .architecture = {}, .format = policy.runtime, .precision = spec.precision, .layers = {}};
+  ModelConfig config{.name = std::string(model),
+                     .version = std::string(version),
+                     .architecture = {},
+                     .format = policy.runtime,
+                     .precision = spec.precision,
+                     .layers = {}};
   for (const FoundFile& file : files) {
     TRY_ASSIGN(const crypto::HashedFile stored, add_file(file.full));
     manifest.files.push_back({file.path, stored.digest, stored.size, std::string(layer_type(policy, file.path))});
     config.layers.push_back(stored.digest);
   }
   TRY_ASSIGN(manifest.config, store_document(*this, kConfigType, print_config(config)));
-  Variant variant{.descriptor = {}, .kind = spec.kind, .architecture = spec.architecture, .precision = spec.precision, .runtime = spec.runtime, .accelerator = spec.accelerator};
+  Variant variant{.descriptor = {},
+                  .kind = spec.kind,
+                  .architecture = spec.architecture,
+                  .precision = spec.precision,
+                  .runtime = spec.runtime,
+                  .accelerator = spec.accelerator};
   TRY_ASSIGN(variant.descriptor, store_document(*this, kManifestType, print_manifest(manifest)));
   variant.descriptor.platform = Platform{.os = "linux", .architecture = spec.architecture, .variant = {}};
   return variant;
@@ -170,7 +186,8 @@ Result<StoredIndex> Layout::read_index(std::string_view version) const {
   if (chosen->media_type != kIndexType)
     return Error(Code::unsupported, "index.json names a \"" + chosen->media_type + "\", not a release's index");
   TRY_ASSIGN(Bytes bytes, read_blob(chosen->digest));
-  if (bytes.size() != chosen->size) return Error(Code::size_mismatch, "the release's index has another size than index.json says");
+  if (bytes.size() != chosen->size)
+    return Error(Code::size_mismatch, "the release's index has another size than index.json says");
   TRY_ASSIGN(Index index, parse_index(bytes));
   return StoredIndex{chosen->digest, chosen->size, std::move(bytes), std::move(index)};
 }
@@ -178,7 +195,8 @@ Result<StoredIndex> Layout::read_index(std::string_view version) const {
 Result<Manifest> Layout::read_manifest(const Descriptor& descriptor) const {
   TRY_ASSIGN(const Bytes bytes, read_blob(descriptor.digest));
   if (bytes.size() != descriptor.size)
-    return Error(Code::size_mismatch, "the manifest " + descriptor.digest.text() + " has another size than the index says");
+    return Error(Code::size_mismatch,
+                 "the manifest " + descriptor.digest.text() + " has another size than the index says");
   return parse_manifest(bytes);
 }
 

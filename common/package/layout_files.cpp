@@ -39,17 +39,24 @@ Error system_error(const fs::path& path) {
   const std::string what = path.string() + ": " + std::strerror(number);
   switch (number) {
     case ENOENT:
-    case ENOTDIR: return {Code::not_found, what};
+    case ENOTDIR:
+      return {Code::not_found, what};
     case EACCES:
-    case EPERM: return {Code::permission_denied, what};
+    case EPERM:
+      return {Code::permission_denied, what};
     case ENOSPC:
-    case EDQUOT: return {Code::disk_full, what};
-    case ELOOP: return {Code::unsafe_path, path.string() + " is a symbolic link"};
-    default: return {Code::io, what};
+    case EDQUOT:
+      return {Code::disk_full, what};
+    case ELOOP:
+      return {Code::unsafe_path, path.string() + " is a symbolic link"};
+    default:
+      return {Code::io, what};
   }
 }
 
-int open_for_reading(const fs::path& path) { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); }
+int open_for_reading(const fs::path& path) {
+  return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+}
 
 Result<std::uint64_t> regular_size(int fd, const fs::path& path) {
   struct stat info {};
@@ -118,7 +125,8 @@ Status take_entry(Walk& walk, const fs::path& root, const fs::path& full) {
   struct stat info {};
   if (::lstat(full.c_str(), &info) != 0) return system_error(full);
   if (S_ISDIR(info.st_mode)) return {};
-  if (S_ISLNK(info.st_mode)) return Error(Code::unsafe_path, full.string() + " is a symbolic link: put the file itself there");
+  if (S_ISLNK(info.st_mode))
+    return Error(Code::unsafe_path, full.string() + " is a symbolic link: put the file itself there");
   if (!S_ISREG(info.st_mode)) return Error(Code::unsafe_path, full.string() + " is not a regular file");
   TRY(walk.paths.add(path));
   if (!walk.inodes.insert({info.st_dev, info.st_ino}).second)
@@ -139,7 +147,8 @@ Result<std::vector<FoundFile>> list_files(const fs::path& folder) {
   fs::recursive_directory_iterator entry(folder, fs::directory_options::none, error), end;
   for (; !error && entry != end; entry.increment(error)) TRY(take_entry(walk, folder, entry->path()));
   if (error) return Error(Code::io, folder.string() + ": " + error.message());
-  std::sort(walk.files.begin(), walk.files.end(), [](const FoundFile& a, const FoundFile& b) { return a.path < b.path; });
+  std::sort(walk.files.begin(), walk.files.end(),
+            [](const FoundFile& a, const FoundFile& b) { return a.path < b.path; });
   return std::move(walk.files);
 }
 

@@ -25,7 +25,8 @@ Status check_head(json::Reader& in, std::string_view media_type) {
   TRY(in.finish());
   if (schema != 2) return Error(Code::unsupported, "/schemaVersion: must be 2");
   if (type != media_type)
-    return Error(Code::unsupported, "/mediaType: is \"" + type + "\" where \"" + std::string(media_type) + "\" is needed");
+    return Error(Code::unsupported,
+                 "/mediaType: is \"" + type + "\" where \"" + std::string(media_type) + "\" is needed");
   return {};
 }
 
@@ -51,11 +52,11 @@ Result<Variant> make_variant(Descriptor&& descriptor) {
   variant.precision = descriptor.annotation(kPrecision);
   variant.runtime = descriptor.annotation(kRuntime);
   variant.accelerator = descriptor.annotation(kAccelerator);
-  if (!is_kind(variant.kind))
-    return Error(Code::malformed, "a variant has no valid annotation " + std::string(kKind));
+  if (!is_kind(variant.kind)) return Error(Code::malformed, "a variant has no valid annotation " + std::string(kKind));
   if (!descriptor.platform) return Error(Code::malformed, "the variant for " + variant.kind + " has no platform");
   if (descriptor.media_type != kManifestType)
-    return Error(Code::unsupported, "the variant for " + variant.kind + " is of type \"" + descriptor.media_type + "\"");
+    return Error(Code::unsupported,
+                 "the variant for " + variant.kind + " is of type \"" + descriptor.media_type + "\"");
   if (descriptor.size > kMaxDocumentBytes)
     return Error(Code::too_large, "the manifest of the variant for " + variant.kind + " is over 4 MiB");
   variant.architecture = descriptor.platform->architecture;
@@ -126,8 +127,10 @@ Descriptor read_descriptor(json::Reader& in) {
     descriptor.platform->variant = platform.text_or("variant", "", kMaxName);
   });
   auto parsed = crypto::Digest::parse(digest);
-  if (parsed) descriptor.digest = *parsed;
-  else in.fail("digest", parsed.error().message());
+  if (parsed)
+    descriptor.digest = *parsed;
+  else
+    in.fail("digest", parsed.error().message());
   return descriptor;
 }
 
@@ -143,7 +146,8 @@ Result<Manifest> parse_manifest(ByteView bytes) {
   std::vector<Descriptor> layers = read_list(in, "layers", kMaxFiles);
   TRY(in.finish());
   if (artifact != kArtifactType)
-    return Error(Code::unsupported, "/artifactType: is \"" + artifact + "\" where \"" + std::string(kArtifactType) + "\" is needed");
+    return Error(Code::unsupported,
+                 "/artifactType: is \"" + artifact + "\" where \"" + std::string(kArtifactType) + "\" is needed");
   if (manifest.config.media_type != kConfigType)
     return Error(Code::unsupported, "/config/mediaType: is \"" + manifest.config.media_type + "\"");
   PathSet paths;
@@ -168,7 +172,8 @@ Result<Index> parse_index(ByteView bytes) {
   index.model = take(kModel);
   index.version = take(kVersion);
   if (index.model.empty() || index.version.empty())
-    return Error(Code::malformed, "the index does not name its model and version (annotations " + std::string(kModel) + " and " + std::string(kVersion) + ")");
+    return Error(Code::malformed, "the index does not name its model and version (annotations " + std::string(kModel) +
+                                      " and " + std::string(kVersion) + ")");
   for (Descriptor& manifest : manifests) TRY(add_variant(index, std::move(manifest)));
   if (index.variants.empty()) return Error(Code::malformed, "/manifests: a release without variants");
   return index;

@@ -1,5 +1,5 @@
-// Packages and releases as OCI documents, after the CNCF ModelPack specification: a package is an image manifest with one
-// layer a file, a release is an image index with one entry a variant. Building and strict parsing; pure.
+// Packages and releases as OCI documents, after the CNCF ModelPack specification: a package is an image manifest with
+// one layer a file, a release is an image index with one entry a variant. Building and strict parsing; pure.
 #pragma once
 
 #include <cstdint>
@@ -82,7 +82,7 @@ struct Variant {
   Descriptor descriptor;  // of the manifest
   std::string kind;
   std::string architecture;
-  std::string precision;    // this and below: may be empty
+  std::string precision;  // this and below: may be empty
   std::string runtime;
   std::string accelerator;
 };
@@ -113,8 +113,8 @@ std::string print_config(const ModelConfig& config);
 std::string print_manifest(const Manifest& manifest);
 std::string print_index(const Index& index);
 
-// Errors: malformed, too_large, unsupported (another media or artifact type), unsafe_path. Unknown fields are passed over
-// (documents of other tools), wrong types are not.
+// Errors: malformed, too_large, unsupported (another media or artifact type), unsafe_path. Unknown fields are passed
+// over (documents of other tools), wrong types are not.
 Result<Manifest> parse_manifest(ByteView bytes);
 Result<Index> parse_index(ByteView bytes);
 Result<ModelConfig> parse_config(ByteView bytes);

@@ -38,7 +38,8 @@ std::vector<std::int64_t> read_shape(json::Reader& in, std::string_view name) {
   }
   std::int64_t elements = 1;
   for (const json::Value& item : value) {
-    const std::int64_t size = item.is_number_unsigned() && item.get<std::uint64_t>() <= kMaxDimension ? item.get<std::int64_t>() : 0;
+    const std::int64_t size =
+        item.is_number_unsigned() && item.get<std::uint64_t>() <= kMaxDimension ? item.get<std::int64_t>() : 0;
     if (size < 1) {
       in.fail(name, "must hold whole numbers between 1 and 1048576");
       return {};
@@ -72,7 +73,8 @@ GoldenPolicy read_golden(json::Reader& in) {
 LatencyPolicy read_latency(json::Reader& in) {
   LatencyPolicy latency;
   latency.budget = std::chrono::microseconds(in.integer("budget_us", 1, kMaxBudgetMicros));
-  latency.max_ratio_to_incumbent = in.number_or("max_ratio_to_incumbent", latency.max_ratio_to_incumbent, 0.01, kMaxRatio);
+  latency.max_ratio_to_incumbent =
+      in.number_or("max_ratio_to_incumbent", latency.max_ratio_to_incumbent, 0.01, kMaxRatio);
   latency.runs = in.integer_or("runs", latency.runs, 1, kMaxRuns);
   return latency;
 }
@@ -83,19 +85,24 @@ void read_validation(json::Reader& in, ValidationPolicy& validation) {
   in.object_or_none("memory", [&](json::Reader& memory) {
     validation.memory = MemoryPolicy{static_cast<std::uint64_t>(memory.integer("budget_bytes", 1, kMaxMemory))};
   });
-  validation.timeout = std::chrono::seconds(in.integer_or("timeout_seconds", validation.timeout.count(), 1, kMaxValidationSeconds));
+  validation.timeout =
+      std::chrono::seconds(in.integer_or("timeout_seconds", validation.timeout.count(), 1, kMaxValidationSeconds));
 }
 
 void read_confirmation(json::Reader& in, ConfirmationPolicy& confirmation) {
-  confirmation.deadline = std::chrono::seconds(in.integer_or("deadline_seconds", confirmation.deadline.count(), 1, kMaxConfirmationSeconds));
+  confirmation.deadline = std::chrono::seconds(
+      in.integer_or("deadline_seconds", confirmation.deadline.count(), 1, kMaxConfirmationSeconds));
   confirmation.healthy_reports = in.integer_or("healthy_reports", confirmation.healthy_reports, 1, 10'000);
   confirmation.max_restarts = in.integer_or("max_restarts", confirmation.max_restarts, 0, 1000);
 }
 
 json::Value golden_json(const GoldenPolicy& golden) {
-  json::Value json = {{"inputs", golden.inputs},   {"outputs", golden.outputs},
-                      {"samples", golden.samples}, {"input_shape", golden.input_shape},
-                      {"output_shape", golden.output_shape}, {"atol", golden.atol},
+  json::Value json = {{"inputs", golden.inputs},
+                      {"outputs", golden.outputs},
+                      {"samples", golden.samples},
+                      {"input_shape", golden.input_shape},
+                      {"output_shape", golden.output_shape},
+                      {"atol", golden.atol},
                       {"min_agreement", golden.min_agreement}};
   if (!golden.labels.empty()) {
     json["labels"] = golden.labels;
@@ -123,7 +130,8 @@ Result<PackagePolicy> parse_policy(ByteView bytes) {
   const auto version = in.integer("version", 1, INT32_MAX);
   // Told before unknown fields are: a newer policy has some.
   if (in.has("version") && version != 1)
-    return Error(Code::unsupported, "a package policy of version " + std::to_string(version) + " where 1 is understood");
+    return Error(Code::unsupported,
+                 "a package policy of version " + std::to_string(version) + " where 1 is understood");
   PackagePolicy policy;
   in.object("model", [&](json::Reader& model) {
     policy.model_file = read_path(model, "file");
@@ -131,7 +139,8 @@ Result<PackagePolicy> parse_policy(ByteView bytes) {
     if (policy.runtime.empty()) model.fail("runtime", "is empty");
   });
   in.object_or_none("validation", [&](json::Reader& validation) { read_validation(validation, policy.validation); });
-  in.object_or_none("confirmation", [&](json::Reader& confirmation) { read_confirmation(confirmation, policy.confirmation); });
+  in.object_or_none("confirmation",
+                    [&](json::Reader& confirmation) { read_confirmation(confirmation, policy.confirmation); });
   TRY(in.finish());
   return policy;
 }

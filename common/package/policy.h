@@ -18,7 +18,7 @@ inline constexpr std::string_view kPolicyFile = "drover.json";
 inline constexpr std::size_t kMaxPolicyBytes = 64 * 1024;
 
 struct GoldenPolicy {
-  std::string inputs;   // paths within the package: raw little-endian float32, sample-major
+  std::string inputs;  // paths within the package: raw little-endian float32, sample-major
   std::string outputs;
   std::int64_t samples = 0;
   std::vector<std::int64_t> input_shape;  // of one sample

@@ -23,8 +23,8 @@ Status check_size(const std::vector<FoundFile>& files, const std::string& path, 
   TRY(check_present(files, path));
   const std::uint64_t size = find(files, path)->size;
   if (size == expected) return {};
-  return Error(Code::invalid_argument, "\"" + path + "\" has " + std::to_string(size) + " bytes, and drover.json describes " +
-                                           std::to_string(expected));
+  return Error(Code::invalid_argument, "\"" + path + "\" has " + std::to_string(size) +
+                                           " bytes, and drover.json describes " + std::to_string(expected));
 }
 
 std::uint64_t float_bytes(std::int64_t samples, const std::vector<std::int64_t>& shape) {

@@ -1,4 +1,5 @@
-// The documents' bytes. Keys are sorted and there is no white space: equal input gives equal bytes, and so equal digests.
+// The documents' bytes. Keys are sorted and there is no white space: equal input gives equal bytes, and so equal
+// digests.
 #include <nlohmann/json.hpp>
 
 #include "common/package/manifest.h"

@@ -11,8 +11,8 @@ namespace {
 Status check_blob(const Layout& layout, const crypto::Digest& digest, std::uint64_t size) {
   TRY_ASSIGN(const crypto::HashedFile found, crypto::sha256_file(layout.blob_path(digest)));
   if (found.size != size)
-    return Error(Code::size_mismatch, "the blob " + digest.text() + " has " + std::to_string(found.size) + " bytes where " +
-                                          std::to_string(size) + " are listed");
+    return Error(Code::size_mismatch, "the blob " + digest.text() + " has " + std::to_string(found.size) +
+                                          " bytes where " + std::to_string(size) + " are listed");
   if (found.digest != digest)
     return Error(Code::digest_mismatch, "the blob " + digest.text() + " does not have the bytes that its name says");
   return {};
@@ -20,7 +20,8 @@ Status check_blob(const Layout& layout, const crypto::Digest& digest, std::uint6
 
 Status check_config(const Layout& layout, const Manifest& manifest) {
   TRY_ASSIGN(const Bytes bytes, layout.read_blob(manifest.config.digest));
-  if (bytes.size() != manifest.config.size) return Error(Code::size_mismatch, "the config has another size than the manifest says");
+  if (bytes.size() != manifest.config.size)
+    return Error(Code::size_mismatch, "the config has another size than the manifest says");
   TRY_ASSIGN(const ModelConfig config, parse_config(bytes).within("config"));
   const bool same = std::equal(config.layers.begin(), config.layers.end(), manifest.files.begin(), manifest.files.end(),
                                [](const crypto::Digest& layer, const File& file) { return layer == file.digest; });

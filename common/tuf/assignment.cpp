@@ -43,8 +43,8 @@ Status check_rules(const Assignment& assignment, const AssignmentRules& rules) {
   if (assignment.device_id != rules.device_id)
     return Error(Code::wrong_device, "it is for the device " + assignment.device_id);
   if (assignment.version < rules.last_version)
-    return Error(Code::metadata_rollback, "version " + std::to_string(assignment.version) + " after " +
-                                              std::to_string(rules.last_version));
+    return Error(Code::metadata_rollback,
+                 "version " + std::to_string(assignment.version) + " after " + std::to_string(rules.last_version));
   if (!rules.nonce.empty() && assignment.nonce != rules.nonce)
     return Error(Code::metadata_mismatch, "it does not answer this device's question (another nonce)");
   if (rules.now >= assignment.expires)
@@ -57,7 +57,8 @@ Status check_rules(const Assignment& assignment, const AssignmentRules& rules) {
 Result<Assignment> parse_assignment(const Envelope& envelope) {
   Common common;
   TRY(read_common(envelope, kAssignmentType, common));
-  Assignment assignment{.version = common.version, .issued = {}, .expires = common.expires, .device_id = {}, .nonce = {}, .targets = {}};
+  Assignment assignment{
+      .version = common.version, .issued = {}, .expires = common.expires, .device_id = {}, .nonce = {}, .targets = {}};
   json::Reader in = open_reader(envelope.signed_part, "/signed");
   const std::string issued = in.text("issued", 32);
   assignment.device_id = in.text("device_id", kMaxIdText);
@@ -68,7 +69,8 @@ Result<Assignment> parse_assignment(const Envelope& envelope) {
   std::set<std::string> models;
   const auto read_one = [&](const std::string& path, const json::Value& value) -> Status {
     TRY_ASSIGN(const ReleaseName name, parse_release_name(path));
-    if (!models.insert(name.model).second) return Error(Code::malformed, "/signed/targets: two releases of " + name.model);
+    if (!models.insert(name.model).second)
+      return Error(Code::malformed, "/signed/targets: two releases of " + name.model);
     TRY_ASSIGN(AssignedTarget target, read_assigned(path, value));
     assignment.targets.emplace(path, std::move(target));
     return {};
@@ -110,7 +112,8 @@ Status check_agreement(const AssignedTarget& assigned, const Target* listed, con
   auto custom = parse_release_custom(listed->custom);
   if (!custom) return Error(Code::target_mismatch, custom.error().message());
   if (std::find(custom->kinds.begin(), custom->kinds.end(), rules.kind) == custom->kinds.end())
-    return Error(Code::target_mismatch, "the release managers did not make it for the kind \"" + std::string(rules.kind) + "\"");
+    return Error(Code::target_mismatch,
+                 "the release managers did not make it for the kind \"" + std::string(rules.kind) + "\"");
   if (custom->release_counter != assigned.release_counter)
     return Error(Code::target_mismatch, "the director and the release managers name different release counters");
   if (custom->release_counter < rules.counter_floor)

@@ -20,11 +20,11 @@ namespace drover::tuf {
 struct AssignedTarget {
   std::uint64_t length = 0;  // of the release's index
   std::map<std::string, std::string, std::less<>> hashes;
-  std::string kind;          // the hardware kind that the director believes the device to be
-  crypto::Digest variant;    // the manifest of the variant that is to be installed
+  std::string kind;        // the hardware kind that the director believes the device to be
+  crypto::Digest variant;  // the manifest of the variant that is to be installed
   std::int64_t release_counter = 0;
   std::string deployment;
-  bool rollback = false;     // an intended step back to an older release
+  bool rollback = false;  // an intended step back to an older release
 };
 
 struct Assignment {
@@ -32,7 +32,7 @@ struct Assignment {
   WallTime issued{};
   WallTime expires{};
   std::string device_id;
-  std::string nonce;  // the device's own, echoed; may be empty
+  std::string nonce;                                           // the device's own, echoed; may be empty
   std::map<std::string, AssignedTarget, std::less<>> targets;  // by "<model>/<version>", at most one a model
 };
 

@@ -37,9 +37,12 @@ bool names_key(const Json& role, std::string_view keyid) {
 template <class Roles>
 void drop_unused_keys(Json& keys, const Roles& roles) {
   for (auto key = keys.begin(); key != keys.end();) {
-    const bool used = std::any_of(roles.begin(), roles.end(), [&](const Json& role) { return names_key(role, key.key()); });
-    if (used) ++key;
-    else key = keys.erase(key);
+    const bool used =
+        std::any_of(roles.begin(), roles.end(), [&](const Json& role) { return names_key(role, key.key()); });
+    if (used)
+      ++key;
+    else
+      key = keys.erase(key);
   }
 }
 
@@ -56,7 +59,8 @@ Json::iterator find_delegation(Json& roles, std::string_view name) {
 // A file from outside may hold anything: what is edited below has been parsed as its type first.
 Status check_document(const Document& document, std::string_view type) {
   if (document.type() != type)
-    return Error(Code::invalid_argument, "the file is of type \"" + document.type() + "\", not \"" + std::string(type) + "\"");
+    return Error(Code::invalid_argument,
+                 "the file is of type \"" + document.type() + "\", not \"" + std::string(type) + "\"");
   TRY_ASSIGN(const Envelope envelope, document.envelope());
   if (type == kRoot) {
     TRY_ASSIGN([[maybe_unused]] const Root root, parse_root(envelope));
@@ -101,7 +105,7 @@ Document make_root(WallTime expires) {
 
 Status add_root_key(Document& root, std::string_view role, const Key& key) {
   TRY(check_document(root, kRoot));
-  TRY_ASSIGN(Json* entry, root_role(root, role));
+  TRY_ASSIGN(Json * entry, root_role(root, role));
   if (!names_key(*entry, key.id)) entry->at("keyids").push_back(key.id);
   root.edit()["keys"][key.id] = key.object;
   return {};
@@ -109,12 +113,13 @@ Status add_root_key(Document& root, std::string_view role, const Key& key) {
 
 Status remove_root_key(Document& root, std::string_view role, std::string_view keyid) {
   TRY(check_document(root, kRoot));
-  TRY_ASSIGN(Json* entry, root_role(root, role));
+  TRY_ASSIGN(Json * entry, root_role(root, role));
   Json& keyids = entry->at("keyids");
   const auto found = std::find(keyids.begin(), keyids.end(), keyid);
   if (found == keyids.end()) return Error(Code::not_found, "the role " + std::string(role) + " has no such key");
   if (keyids.size() - 1 < entry->at("threshold").get<std::size_t>())
-    return Error(Code::precondition_failed, "fewer keys than the threshold would be left: lower the threshold, or add the new key first");
+    return Error(Code::precondition_failed,
+                 "fewer keys than the threshold would be left: lower the threshold, or add the new key first");
   keyids.erase(found);
   Json& part = root.edit();
   drop_unused_keys(part["keys"], part["roles"]);
@@ -123,10 +128,11 @@ Status remove_root_key(Document& root, std::string_view role, std::string_view k
 
 Status set_root_threshold(Document& root, std::string_view role, int threshold) {
   TRY(check_document(root, kRoot));
-  TRY_ASSIGN(Json* entry, root_role(root, role));
+  TRY_ASSIGN(Json * entry, root_role(root, role));
   const std::size_t count = entry->at("keyids").size();
   if (threshold < 1 || static_cast<std::size_t>(threshold) > count)
-    return Error(Code::invalid_argument, "the threshold must lie between 1 and the number of keys (" + std::to_string(count) + ")");
+    return Error(Code::invalid_argument,
+                 "the threshold must lie between 1 and the number of keys (" + std::to_string(count) + ")");
   (*entry)["threshold"] = threshold;
   return {};
 }
@@ -157,17 +163,24 @@ Status remove_target(Document& targets, std::string_view path) {
 Status set_delegation(Document& targets, const DelegationSpec& spec) {
   TRY(check_document(targets, kTargets));
   if (spec.threshold < 1 || static_cast<std::size_t>(spec.threshold) > spec.keys.size())
-    return Error(Code::invalid_argument, "the threshold must lie between 1 and the number of keys (" + std::to_string(spec.keys.size()) + ")");
+    return Error(Code::invalid_argument,
+                 "the threshold must lie between 1 and the number of keys (" + std::to_string(spec.keys.size()) + ")");
   Json& delegations = delegations_of(targets);
-  Json role = {{"name", spec.name}, {"keyids", Json::array()}, {"threshold", spec.threshold}, {"paths", spec.paths}, {"terminating", spec.terminating}};
+  Json role = {{"name", spec.name},
+               {"keyids", Json::array()},
+               {"threshold", spec.threshold},
+               {"paths", spec.paths},
+               {"terminating", spec.terminating}};
   for (const Key& key : spec.keys) {
     if (names_key(role, key.id)) return Error(Code::invalid_argument, "the key " + key.id + " is given twice");
     role["keyids"].push_back(key.id);
     delegations["keys"][key.id] = key.object;
   }
   Json& roles = delegations["roles"];
-  if (const auto old = find_delegation(roles, spec.name); old != roles.end()) *old = std::move(role);
-  else roles.push_back(std::move(role));
+  if (const auto old = find_delegation(roles, spec.name); old != roles.end())
+    *old = std::move(role);
+  else
+    roles.push_back(std::move(role));
   drop_unused_keys(delegations["keys"], roles);
   return {};
 }
@@ -185,11 +198,16 @@ Status remove_delegation(Document& targets, std::string_view name) {
 
 DelegationSpec model_delegation(std::string model, std::vector<Key> keys, int threshold) {
   std::string paths = model + "/*";
-  return {.name = std::move(model), .paths = {std::move(paths)}, .keys = std::move(keys), .threshold = threshold, .terminating = true};
+  return {.name = std::move(model),
+          .paths = {std::move(paths)},
+          .keys = std::move(keys),
+          .threshold = threshold,
+          .terminating = true};
 }
 
 DelegationSpec director_delegation(Key key) {
-  DelegationSpec spec{.name = std::string(kDirector), .paths = {"director/*"}, .keys = {}, .threshold = 1, .terminating = true};
+  DelegationSpec spec{
+      .name = std::string(kDirector), .paths = {"director/*"}, .keys = {}, .threshold = 1, .terminating = true};
   spec.keys.push_back(std::move(key));
   return spec;
 }

@@ -43,14 +43,27 @@ Status write_array(std::string& out, const Json& array) {
 
 Status write(std::string& out, const Json& value) {
   switch (value.type()) {
-    case Json::value_t::null: out += "null"; return {};
-    case Json::value_t::boolean: out += value.get<bool>() ? "true" : "false"; return {};
-    case Json::value_t::number_integer: out += std::to_string(value.get<std::int64_t>()); return {};
-    case Json::value_t::number_unsigned: out += std::to_string(value.get<std::uint64_t>()); return {};
-    case Json::value_t::string: write_text(out, value.get_ref<const std::string&>()); return {};
-    case Json::value_t::object: return write_object(out, value);
-    case Json::value_t::array: return write_array(out, value);
-    default: return Error(Code::unsupported, "canonical JSON has whole numbers only");
+    case Json::value_t::null:
+      out += "null";
+      return {};
+    case Json::value_t::boolean:
+      out += value.get<bool>() ? "true" : "false";
+      return {};
+    case Json::value_t::number_integer:
+      out += std::to_string(value.get<std::int64_t>());
+      return {};
+    case Json::value_t::number_unsigned:
+      out += std::to_string(value.get<std::uint64_t>());
+      return {};
+    case Json::value_t::string:
+      write_text(out, value.get_ref<const std::string&>());
+      return {};
+    case Json::value_t::object:
+      return write_object(out, value);
+    case Json::value_t::array:
+      return write_array(out, value);
+    default:
+      return Error(Code::unsupported, "canonical JSON has whole numbers only");
   }
 }
 

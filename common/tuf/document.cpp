@@ -56,11 +56,15 @@ Status Document::sign(const crypto::KeyPair& pair) {
 Status Document::merge(const Document& other) {
   TRY_ASSIGN(const std::string ours, canonical_json(signed_));
   TRY_ASSIGN(const std::string theirs, canonical_json(other.signed_));
-  if (ours != theirs) return Error(Code::metadata_mismatch, "the two files do not say the same: their signatures cannot be joined");
+  if (ours != theirs)
+    return Error(Code::metadata_mismatch, "the two files do not say the same: their signatures cannot be joined");
   for (const Json& entry : other.signatures_) {
-    const auto same = std::find_if(signatures_.begin(), signatures_.end(), [&](const Json& old) { return old["keyid"] == entry["keyid"]; });
-    if (same == signatures_.end()) signatures_.push_back(entry);
-    else if ((*same)["sig"] == "") *same = entry;  // a place that was kept for this key
+    const auto same = std::find_if(signatures_.begin(), signatures_.end(),
+                                   [&](const Json& old) { return old["keyid"] == entry["keyid"]; });
+    if (same == signatures_.end())
+      signatures_.push_back(entry);
+    else if ((*same)["sig"] == "")
+      *same = entry;  // a place that was kept for this key
   }
   return {};
 }

@@ -17,11 +17,11 @@ inline constexpr int kMaxDelegations = 32;                     // roles visited 
 inline constexpr std::size_t kMaxSignatures = 64;              // of one file
 inline constexpr std::size_t kMaxKeys = 1024;                  // of one file; one model role has a handful
 inline constexpr std::size_t kMaxRoleKeys = 64;
-inline constexpr std::size_t kMaxDelegatedRoles = 4096;   // models of one fleet
-inline constexpr std::size_t kMaxPaths = 256;             // patterns of one delegation
-inline constexpr std::size_t kMaxTextLength = 1024;       // names, paths and key ids
-inline constexpr std::size_t kMaxKeyTextLength = 4096;    // a PEM key of 8192 bits has 1.4 KiB
-inline constexpr std::size_t kMaxSignatureBytes = 1024;   // RSA 8192
-inline constexpr std::size_t kMaxAssignedTargets = 64;    // models on one device
+inline constexpr std::size_t kMaxDelegatedRoles = 4096;  // models of one fleet
+inline constexpr std::size_t kMaxPaths = 256;            // patterns of one delegation
+inline constexpr std::size_t kMaxTextLength = 1024;      // names, paths and key ids
+inline constexpr std::size_t kMaxKeyTextLength = 4096;   // a PEM key of 8192 bits has 1.4 KiB
+inline constexpr std::size_t kMaxSignatureBytes = 1024;  // RSA 8192
+inline constexpr std::size_t kMaxAssignedTargets = 64;   // models on one device
 
 }  // namespace drover::tuf

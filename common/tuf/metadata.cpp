@@ -73,7 +73,8 @@ Status each_member(const json::Value& object, std::string_view name, std::size_t
   if (!found->is_object()) return Error(Code::malformed, place + ": must be an object");
   if (found->size() > max) return Error(Code::too_large, place + ": has more than " + std::to_string(max) + " entries");
   for (const auto& [key, value] : found->get_ref<const json::Value::object_t&>()) {
-    if (key.empty() || key.size() > kMaxTextLength) return Error(Code::malformed, place + ": a name is empty or too long");
+    if (key.empty() || key.size() > kMaxTextLength)
+      return Error(Code::malformed, place + ": a name is empty or too long");
     TRY(read(key, value));
   }
   return {};
@@ -157,7 +158,8 @@ Result<Root> parse_root(const Envelope& envelope) {
   };
   TRY(each_member(envelope.signed_part, "roles", kMaxRoleKeys, read_role));
   for (const std::string_view role : {kRoot, kTimestamp, kSnapshot, kTargets})
-    if (!root.roles.contains(role)) return Error(Code::malformed, "/signed/roles/" + std::string(role) + ": is missing");
+    if (!root.roles.contains(role))
+      return Error(Code::malformed, "/signed/roles/" + std::string(role) + ": is missing");
   return root;
 }
 

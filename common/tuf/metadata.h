@@ -27,7 +27,7 @@ inline constexpr std::string_view kAssignmentType = "assignment";
 inline constexpr std::string_view kSpecVersion = "1.0.34";
 
 struct Key {
-  std::string id;           // SHA-256 of the canonical form of `object`, checked when parsed
+  std::string id;  // SHA-256 of the canonical form of `object`, checked when parsed
   std::string keytype;
   std::string scheme;
   std::string public_text;  // 64 hex digits (ed25519) or PEM
@@ -48,9 +48,9 @@ struct FileSignature {
 
 // A metadata file whose form was checked, and nothing else yet.
 struct Envelope {
-  std::string type;              // signed._type
-  nlohmann::json signed_part;    // as received
-  std::string canonical;         // what the signatures are made over
+  std::string type;            // signed._type
+  nlohmann::json signed_part;  // as received
+  std::string canonical;       // what the signatures are made over
   std::vector<FileSignature> signatures;
 };
 
@@ -113,7 +113,8 @@ struct Targets : Common {
 bool matches_pattern(std::string_view pattern, std::string_view path);
 
 // The form of an envelope: object, `signed` with _type, `signatures` with no key id twice. Refuses over `limit` bytes,
-// duplicate fields, NUL, numbers with a fraction. Errors: too_large, malformed, unsupported, bad_signature (key id twice).
+// duplicate fields, NUL, numbers with a fraction. Errors: too_large, malformed, unsupported, bad_signature (key id
+// twice).
 Result<Envelope> parse_envelope(ByteView bytes, std::uint64_t limit);
 
 // The signed part as the type that the name says; another _type is metadata_mismatch, another spec_version than 1.x

@@ -53,7 +53,8 @@ Result<ReleaseName> parse_release_name(std::string_view target_path) {
   const std::string_view model = target_path.substr(0, slash);
   const std::string_view version = slash == target_path.npos ? "" : target_path.substr(slash + 1);
   if (!is_model_name(model) || !is_release_version(version))
-    return Error(Code::malformed, "not the name of a release (model/version): \"" + std::string(target_path.substr(0, 200)) + "\"");
+    return Error(Code::malformed,
+                 "not the name of a release (model/version): \"" + std::string(target_path.substr(0, 200)) + "\"");
   return ReleaseName{std::string(model), std::string(version)};
 }
 

@@ -11,19 +11,28 @@ Result<Refresh> Refresh::start(MetadataStore& store, WallTime now, ForeignVerify
 }
 
 RefreshStep Refresh::next() {
-  const auto name = [&](std::int64_t version, std::string_view file) { return std::to_string(version) + "." + std::string(file); };
+  const auto name = [&](std::int64_t version, std::string_view file) {
+    return std::to_string(version) + "." + std::string(file);
+  };
   switch (phase_) {
-    case Phase::roots: return NeedFile{name(trusted_.root().version + 1, "root.json"), kMaxRootBytes};
-    case Phase::timestamp: return NeedFile{"timestamp.json", kMaxTimestampBytes};
+    case Phase::roots:
+      return NeedFile{name(trusted_.root().version + 1, "root.json"), kMaxRootBytes};
+    case Phase::timestamp:
+      return NeedFile{"timestamp.json", kMaxTimestampBytes};
     case Phase::snapshot: {
       const MetaFile& listed = trusted_.timestamp()->snapshot;
       const std::uint64_t length = std::min(listed.length.value_or(kMaxSnapshotBytes), kMaxSnapshotBytes);
-      return NeedFile{trusted_.root().consistent_snapshot ? name(listed.version, "snapshot.json") : "snapshot.json", length};
+      return NeedFile{trusted_.root().consistent_snapshot ? name(listed.version, "snapshot.json") : "snapshot.json",
+                      length};
     }
-    case Phase::targets: return need_role(kTargets);
-    case Phase::search: return need_role(wanted_role_->role);
-    case Phase::done: return Done{};
-    case Phase::failed: break;
+    case Phase::targets:
+      return need_role(kTargets);
+    case Phase::search:
+      return need_role(wanted_role_->role);
+    case Phase::done:
+      return Done{};
+    case Phase::failed:
+      break;
   }
   return *error_;
 }
@@ -37,13 +46,18 @@ NeedFile Refresh::need_role(std::string_view role) const {
 
 void Refresh::feed(Result<Bytes> file) {
   switch (phase_) {
-    case Phase::roots: return settle(take_root(std::move(file)));
-    case Phase::timestamp: return settle(take_timestamp(std::move(file)));
-    case Phase::snapshot: return settle(take_snapshot(std::move(file)));
+    case Phase::roots:
+      return settle(take_root(std::move(file)));
+    case Phase::timestamp:
+      return settle(take_timestamp(std::move(file)));
+    case Phase::snapshot:
+      return settle(take_snapshot(std::move(file)));
     case Phase::targets:
-    case Phase::search: return settle(take_role(std::move(file)));
+    case Phase::search:
+      return settle(take_role(std::move(file)));
     case Phase::done:
-    case Phase::failed: return;
+    case Phase::failed:
+      return;
   }
 }
 
@@ -64,8 +78,10 @@ Status Refresh::take_root(Result<Bytes> file) {
 Status Refresh::load_guard(std::string_view role, Status (TrustedSet::*guard)(ByteView)) {
   auto local = store_->load(role);
   // What is damaged or signed by keys of the past guards nothing; what cannot be read just now may.
-  if (local) (void)(trusted_.*guard)(*local);
-  else if (local.error().code() != Code::not_found) return std::move(local).error().within("loading the local metadata");
+  if (local)
+    (void)(trusted_.*guard)(*local);
+  else if (local.error().code() != Code::not_found)
+    return std::move(local).error().within("loading the local metadata");
   return {};
 }
 
@@ -98,7 +114,8 @@ Status Refresh::take_snapshot(Result<Bytes> file) {
 }
 
 Status Refresh::begin_targets() {
-  if (trusted_.listed(kTargets) == nullptr) return Error(Code::metadata_mismatch, "the snapshot does not list targets.json");
+  if (trusted_.listed(kTargets) == nullptr)
+    return Error(Code::metadata_mismatch, "the snapshot does not list targets.json");
   if (!load_local_role(kTargets, kRoot)) {
     phase_ = Phase::targets;
     return {};
@@ -114,7 +131,8 @@ bool Refresh::load_local_role(std::string_view role, std::string_view delegator)
 }
 
 Status Refresh::take_role(Result<Bytes> file) {
-  const Search::NeedRole wanted = phase_ == Phase::targets ? Search::NeedRole{std::string(kTargets), std::string(kRoot)} : *wanted_role_;
+  const Search::NeedRole wanted =
+      phase_ == Phase::targets ? Search::NeedRole{std::string(kTargets), std::string(kRoot)} : *wanted_role_;
   TRY_ASSIGN(const Bytes bytes, std::move(file).within("fetching " + wanted.role));
   TRY(trusted_.update_delegated(bytes, wanted.role, wanted.delegator));
   TRY(store_->save(wanted.role, bytes).within("storing " + wanted.role));

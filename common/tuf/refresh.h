@@ -1,11 +1,12 @@
-// The client's walk through a repository, as a machine that does no network I/O: it says which file it needs, the caller
-// (a coroutine on the agent, a loop in tests) fetches it and feeds it back. What becomes trusted is written to the store
-// at once, before the next file is asked for. The sequence of requests is exactly:
+// The client's walk through a repository, as a machine that does no network I/O: it says which file it needs, the
+// caller (a coroutine on the agent, a loop in tests) fetches it and feeds it back. What becomes trusted is written to
+// the store at once, before the next file is asked for. The sequence of requests is exactly:
 //   N+1.root.json until not found, timestamp.json, V.snapshot.json, V.targets.json, then V.<role>.json per search;
 // what is current in the store is not asked for.
 //
 //   TRY_ASSIGN(Refresh refresh, Refresh::start(store, now, crypto::verify_pem));
-//   for (;;) { auto step = refresh.next(); if (auto* need = std::get_if<NeedFile>(&step)) ... refresh.feed(bytes); ... }
+//   for (;;) { auto step = refresh.next(); if (auto* need = std::get_if<NeedFile>(&step)) ... refresh.feed(bytes); ...
+//   }
 #pragma once
 
 #include <cstdint>

@@ -16,7 +16,8 @@ Search::Step Search::advance(const TrustedSet& trusted) {
       continue;
     }
     if (visited_.size() >= static_cast<std::size_t>(kMaxDelegations))
-      return Error(Code::too_large, "the search for " + path_ + " goes beyond " + std::to_string(kMaxDelegations) + " roles");
+      return Error(Code::too_large,
+                   "the search for " + path_ + " goes beyond " + std::to_string(kMaxDelegations) + " roles");
     const Targets* role = trusted.targets(visit.role);
     if (role == nullptr) return NeedRole{visit.role, visit.delegator};
     if (Status status = trusted.check_authority(visit.role, visit.delegator); !status) return std::move(status).error();

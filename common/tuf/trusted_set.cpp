@@ -11,8 +11,8 @@ Error version_error(std::string_view role, std::int64_t got, std::int64_t expect
 }
 
 Error rollback_error(std::string_view role, std::int64_t got, std::int64_t trusted) {
-  return {Code::metadata_rollback, std::string(role) + " went back from version " + std::to_string(trusted) + " to " +
-                                       std::to_string(got)};
+  return {Code::metadata_rollback,
+          std::string(role) + " went back from version " + std::to_string(trusted) + " to " + std::to_string(got)};
 }
 
 Status verify_root_with(const Root& signer, const Envelope& envelope, ForeignVerify foreign) {
@@ -48,8 +48,8 @@ Status TrustedSet::finish_root() {
 
 Status TrustedSet::check_expiry(std::string_view role, WallTime expires) const {
   if (now_ < expires) return {};
-  return Error(Code::metadata_expired, std::string(role) + " has expired at " + format_time(expires) + ", and it is " +
-                                           format_time(now_));
+  return Error(Code::metadata_expired,
+               std::string(role) + " has expired at " + format_time(expires) + ", and it is " + format_time(now_));
 }
 
 Status TrustedSet::verify_by_root(std::string_view role, const Envelope& envelope) const {

@@ -22,9 +22,12 @@ std::string key_content(const Key& key) {
 Status verify_hashes(const std::map<std::string, std::string, std::less<>>& hashes, ByteView bytes) {
   for (const auto& [algorithm, listed] : hashes) {
     std::string computed;
-    if (algorithm == "sha256") computed = crypto::sha256(bytes).hex();
-    else if (algorithm == "sha512") computed = to_hex(crypto::sha512(bytes));
-    else return Error(Code::unsupported, "the hash algorithm \"" + algorithm + "\" is not known here");
+    if (algorithm == "sha256")
+      computed = crypto::sha256(bytes).hex();
+    else if (algorithm == "sha512")
+      computed = to_hex(crypto::sha512(bytes));
+    else
+      return Error(Code::unsupported, "the hash algorithm \"" + algorithm + "\" is not known here");
     if (computed != listed) return Error(Code::digest_mismatch, "the " + algorithm + " differs from what is listed");
   }
   return {};
@@ -44,7 +47,8 @@ bool verify_signature(const Key& key, ByteView message, ByteView signature, Fore
     const auto raw = crypto::parse_public_key(key.public_text);
     return raw && crypto::verify(*raw, message, signature);
   }
-  const bool ecdsa = (key.keytype == "ecdsa" || key.keytype == "ecdsa-sha2-nistp256") && key.scheme == "ecdsa-sha2-nistp256";
+  const bool ecdsa =
+      (key.keytype == "ecdsa" || key.keytype == "ecdsa-sha2-nistp256") && key.scheme == "ecdsa-sha2-nistp256";
   const bool rsa = key.keytype == "rsa" && key.scheme == "rsassa-pss-sha256";
   return (ecdsa || rsa) && foreign != nullptr && foreign(key.scheme, key.public_text, message, signature);
 }

@@ -17,7 +17,8 @@ using ForeignVerify = bool (*)(std::string_view scheme, std::string_view public_
 
 bool verify_signature(const Key& key, ByteView message, ByteView signature, ForeignVerify foreign = nullptr);
 
-// The key ids of `role` that validly signed, each key (by its content) at most once. Invalid, empty and unknown ones are passed over.
+// The key ids of `role` that validly signed, each key (by its content) at most once. Invalid, empty and unknown ones
+// are passed over.
 std::vector<std::string> valid_signers(const Keys& keys, const RoleKeys& role, const Envelope& envelope,
                                        ForeignVerify foreign = nullptr);
 

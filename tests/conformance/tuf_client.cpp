@@ -41,7 +41,8 @@ class Remote final : public tuf::MetadataSource {
     request.max_body = static_cast<std::size_t>(max_length);
     TRY_ASSIGN(const net::ClientResponse response, client_->send(std::move(request)));
     if (response.status == 404) return Error(Code::not_found, std::string(name) + " is not there");
-    if (response.status != 200) return Error(Code::unavailable, std::string(name) + ": status " + std::to_string(response.status));
+    if (response.status != 200)
+      return Error(Code::unavailable, std::string(name) + ": status " + std::to_string(response.status));
     return Bytes(response.body.begin(), response.body.end());
   }
 
@@ -93,7 +94,8 @@ Status download_one(const std::string& path, const Arguments& arguments, tuf::Re
   if (target.length > kMaxTarget) return Error(Code::too_large, path + " is too large for this program");
   const auto present = fs::system_files().read(local, kMaxTarget);
   if (present && tuf::verify_target_bytes(target, as_bytes(*present))) return {};
-  TRY_ASSIGN(const Bytes bytes, targets.fetch(remote_name(path, target, refresh.trusted().root().consistent_snapshot), target.length));
+  TRY_ASSIGN(const Bytes bytes,
+             targets.fetch(remote_name(path, target, refresh.trusted().root().consistent_snapshot), target.length));
   TRY(tuf::verify_target_bytes(target, bytes).within(path));
   return fs::write_atomic(fs::system_files(), local, as_text(bytes));
 }
@@ -124,7 +126,8 @@ Status run(int argc, char** argv) {
   CLI::App* download_command = app.add_subcommand("download");
   app.parse(argc, argv);
   if (*init_command) return init(arguments);
-  if (*download_command && arguments.target_names.empty()) return Error(Code::invalid_argument, "--target-name is missing");
+  if (*download_command && arguments.target_names.empty())
+    return Error(Code::invalid_argument, "--target-name is missing");
   if (!*download_command) arguments.target_names.clear();
   return refresh_and_download(arguments);
 }

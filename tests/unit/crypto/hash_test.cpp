@@ -60,8 +60,9 @@ TEST(Digest, HasOneSpellingOnly) {
   const std::string hex(kAbc);
   std::string upper = hex;
   upper[1] = 'A';
-  for (const std::string& wrong : {hex, "sha512:" + hex, "SHA256:" + hex, "sha256:" + upper, "sha256:" + hex.substr(1),
-                                   "sha256:" + hex + "0", "sha256:" + hex + "\n", std::string("sha256:"), std::string()}) {
+  for (const std::string& wrong :
+       {hex, "sha512:" + hex, "SHA256:" + hex, "sha256:" + upper, "sha256:" + hex.substr(1), "sha256:" + hex + "0",
+        "sha256:" + hex + "\n", std::string("sha256:"), std::string()}) {
     const auto digest = Digest::parse(wrong);
     ASSERT_FALSE(digest) << wrong;
     EXPECT_EQ(digest.error().code(), Code::malformed);

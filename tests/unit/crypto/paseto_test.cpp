@@ -78,7 +78,8 @@ TEST_F(LocalToken, OfAnotherVersionOrPurposeIsRefused) {
 TEST_F(LocalToken, SaysTheSameForEveryFault) {
   const std::string good = seal("payload");
   std::set<std::string> messages;
-  for (const std::string& token : {std::string("x"), std::string("v4.local.AA"), good.substr(0, good.size() - 1) + "~", good + ".AA"})
+  for (const std::string& token :
+       {std::string("x"), std::string("v4.local.AA"), good.substr(0, good.size() - 1) + "~", good + ".AA"})
     messages.insert(open_local(key_, token, "").error().message());
   EXPECT_EQ(messages.size(), 1u);
 }

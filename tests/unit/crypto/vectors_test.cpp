@@ -80,7 +80,10 @@ TEST(PemKeys, OfAnotherKindAreRefused) {
   EXPECT_FALSE(verify_ecdsa_p256("-----BEGIN PUBLIC KEY-----\nnonsense\n", hex(good.at("msg")), hex(good.at("sig"))));
 }
 
-bool is_local(const nlohmann::json& test) { return test.contains("nonce") && !test.at("key").is_null() && test.at("name").get<std::string>().find("-E-") != std::string::npos; }
+bool is_local(const nlohmann::json& test) {
+  return test.contains("nonce") && !test.at("key").is_null() &&
+         test.at("name").get<std::string>().find("-E-") != std::string::npos;
+}
 
 TEST(PasetoVectors, ForV4LocalAreRead) {
   VECTORS_OR_SKIP(file, "paseto-v4.json");
@@ -91,7 +94,8 @@ TEST(PasetoVectors, ForV4LocalAreRead) {
     const Bytes raw = hex(test.at("key"));
     ASSERT_EQ(raw.size(), key.size());
     std::copy(raw.begin(), raw.end(), key.begin());
-    const auto opened = open_local(key, test.at("token").get<std::string>(), test.at("implicit-assertion").get<std::string>());
+    const auto opened =
+        open_local(key, test.at("token").get<std::string>(), test.at("implicit-assertion").get<std::string>());
     ASSERT_TRUE(opened) << test.at("name");
     EXPECT_EQ(opened->payload, test.at("payload").get<std::string>());
     EXPECT_EQ(opened->footer, test.at("footer").get<std::string>());
@@ -111,7 +115,8 @@ TEST(PasetoVectors, ThatMustFailDoFail) {
     LocalKey key{};
     const Bytes raw = hex(test.at("key"));
     std::copy_n(raw.begin(), std::min(raw.size(), key.size()), key.begin());
-    EXPECT_FALSE(open_local(key, test.at("token").get<std::string>(), test.at("implicit-assertion").get<std::string>())) << test.at("name");
+    EXPECT_FALSE(open_local(key, test.at("token").get<std::string>(), test.at("implicit-assertion").get<std::string>()))
+        << test.at("name");
     ++refused;
   }
   EXPECT_GT(refused, 0);

@@ -27,8 +27,15 @@ class LayoutTest : public ::testing::Test {
     write("golden/inputs.f32", std::string(4 * 2 * 3, 'i'));
     write("golden/outputs.f32", std::string(4 * 2 * 2, 'o'));
     PackagePolicy policy{.model_file = "model.onnx", .runtime = "onnx", .validation = {}, .confirmation = {}};
-    policy.validation.golden = GoldenPolicy{.inputs = "golden/inputs.f32", .outputs = "golden/outputs.f32", .samples = 2, .input_shape = {3},
-                                            .output_shape = {2}, .atol = 0.01, .min_agreement = 1.0, .labels = "", .min_accuracy = 0};
+    policy.validation.golden = GoldenPolicy{.inputs = "golden/inputs.f32",
+                                            .outputs = "golden/outputs.f32",
+                                            .samples = 2,
+                                            .input_shape = {3},
+                                            .output_shape = {2},
+                                            .atol = 0.01,
+                                            .min_agreement = 1.0,
+                                            .labels = "",
+                                            .min_accuracy = 0};
     write("drover.json", print_policy(policy));
   }
   ~LayoutTest() override { fs::remove_all(root_); }
@@ -37,10 +44,17 @@ class LayoutTest : public ::testing::Test {
     fs::create_directories((model_ / path).parent_path());
     std::ofstream(model_ / path, std::ios::binary) << content;
   }
-  static void overwrite(const fs::path& path, std::string_view content) { std::ofstream(path, std::ios::binary) << content; }
+  static void overwrite(const fs::path& path, std::string_view content) {
+    std::ofstream(path, std::ios::binary) << content;
+  }
   Layout layout() { return *Layout::create(root_ / "release"); }
   VariantSpec spec(const std::string& kind = "kiosk-x64") {
-    return {.folder = model_, .kind = kind, .architecture = "amd64", .precision = "fp32", .runtime = "onnx", .accelerator = ""};
+    return {.folder = model_,
+            .kind = kind,
+            .architecture = "amd64",
+            .precision = "fp32",
+            .runtime = "onnx",
+            .accelerator = ""};
   }
   Code add_error() {
     Layout out = layout();
@@ -123,7 +137,8 @@ TEST_F(LayoutTest, LeavesNothingButBlobsBehind) {
   write("link-to-be", "x");
   fs::create_symlink("model.onnx", model_ / "link");
   EXPECT_FALSE(out.add_variant(spec(), "mnist", "1.0.0"));
-  for (const auto& entry : fs::directory_iterator(root_ / "release/blobs/sha256")) EXPECT_EQ(entry.path().filename().string().size(), 64u) << entry.path();
+  for (const auto& entry : fs::directory_iterator(root_ / "release/blobs/sha256"))
+    EXPECT_EQ(entry.path().filename().string().size(), 64u) << entry.path();
 }
 
 TEST_F(LayoutTest, TakesNoSymbolicLinks) {

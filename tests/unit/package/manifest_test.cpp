@@ -14,8 +14,9 @@ Manifest example_manifest() {
   manifest.config.media_type = kConfigType;
   manifest.config.digest = crypto::sha256(std::string_view("config"));
   manifest.config.size = 6;
-  manifest.files = {{"drover.json", crypto::sha256(std::string_view("policy")), 6, std::string(kWeightConfigLayer)},
-                    {"model.onnx", crypto::sha256(std::string_view("weights")), std::uint64_t{5} << 32, std::string(kWeightLayer)}};
+  manifest.files = {
+      {"drover.json", crypto::sha256(std::string_view("policy")), 6, std::string(kWeightConfigLayer)},
+      {"model.onnx", crypto::sha256(std::string_view("weights")), std::uint64_t{5} << 32, std::string(kWeightLayer)}};
   return manifest;
 }
 
@@ -74,7 +75,8 @@ TEST(PackageManifest, IsAnOciImageManifestOfTheModelPackKind) {
 TEST(PackageManifest, WithUnsafeOrCollidingPathsIsRefused) {
   const Json good = Json::parse(print_manifest(example_manifest()));
   ASSERT_EQ(manifest_error(good), Code::ok);
-  for (const char* path : {"../model.onnx", "/model.onnx", "a/../b", "DROVER.JSON", "drover.json", "drover.json/x", "a\\b", ""}) {
+  for (const char* path :
+       {"../model.onnx", "/model.onnx", "a/../b", "DROVER.JSON", "drover.json", "drover.json/x", "a\\b", ""}) {
     Json json = good;
     json["layers"][1]["annotations"]["org.cncf.model.filepath"] = path;
     EXPECT_EQ(manifest_error(json), Code::unsafe_path) << path;
@@ -83,7 +85,8 @@ TEST(PackageManifest, WithUnsafeOrCollidingPathsIsRefused) {
 
 TEST(PackageManifest, OfAnotherTypeIsRefused) {
   const Json good = Json::parse(print_manifest(example_manifest()));
-  const std::pair<const char*, Json> faults[] = {{"/mediaType", kIndexType}, {"/artifactType", "application/vnd.other"},
+  const std::pair<const char*, Json> faults[] = {{"/mediaType", kIndexType},
+                                                 {"/artifactType", "application/vnd.other"},
                                                  {"/config/mediaType", "application/vnd.oci.image.config.v1+json"},
                                                  {"/layers/0/mediaType", "application/vnd.cncf.model.weight.v1.tar"},
                                                  {"/layers/0/mediaType", "application/vnd.oci.image.layer.v1.tar+gzip"},
@@ -97,8 +100,8 @@ TEST(PackageManifest, OfAnotherTypeIsRefused) {
 
 TEST(PackageManifest, OfAWrongShapeIsRefusedAndNotACrash) {
   const Json good = Json::parse(print_manifest(example_manifest()));
-  for (const char* pointer : {"/schemaVersion", "/config", "/config/digest", "/config/size", "/layers", "/layers/0", "/layers/0/digest",
-                              "/layers/0/size", "/layers/0/annotations", "/layers/0/mediaType"})
+  for (const char* pointer : {"/schemaVersion", "/config", "/config/digest", "/config/size", "/layers", "/layers/0",
+                              "/layers/0/digest", "/layers/0/size", "/layers/0/annotations", "/layers/0/mediaType"})
     for (const Json& wrong : {Json(nullptr), Json(-1), Json(1.5), Json("x"), Json::array({1}), Json({{"x", 1}})}) {
       Json json = good;
       json[Json::json_pointer(pointer)] = wrong;
@@ -112,7 +115,8 @@ TEST(PackageManifest, WithoutFilesOrWithTooManyIsRefused) {
   EXPECT_EQ(manifest_error(json), Code::malformed);
   Manifest many = example_manifest();
   many.files.clear();
-  for (std::size_t i = 0; i <= kMaxFiles; ++i) many.files.push_back({"f" + std::to_string(i), {}, 1, std::string(kWeightLayer)});
+  for (std::size_t i = 0; i <= kMaxFiles; ++i)
+    many.files.push_back({"f" + std::to_string(i), {}, 1, std::string(kWeightLayer)});
   EXPECT_EQ(manifest_error(Json::parse(print_manifest(many))), Code::malformed);
   many.files.pop_back();
   EXPECT_EQ(manifest_error(Json::parse(print_manifest(many))), Code::ok);
@@ -211,7 +215,11 @@ TEST(ReleaseIndex, WithoutNameVariantsOrPlatformIsRefused) {
 }
 
 TEST(ModelConfig, IsReadAsItWasWritten) {
-  const ModelConfig config{.name = "mnist", .version = "1", .architecture = "cnn", .format = "onnx", .precision = "fp32",
+  const ModelConfig config{.name = "mnist",
+                           .version = "1",
+                           .architecture = "cnn",
+                           .format = "onnx",
+                           .precision = "fp32",
                            .layers = {crypto::sha256(std::string_view("a")), crypto::sha256(std::string_view("b"))}};
   const std::string text = print_config(config);
   const auto parsed = parse_config(as_bytes(text));

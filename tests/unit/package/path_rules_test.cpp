@@ -13,13 +13,15 @@ TEST(PackagePath, IsRelativeAndPlain) {
 }
 
 TEST(PackagePath, NeverLeavesThePackage) {
-  for (const char* path : {"..", "../x", "a/../b", "a/..", ".", "./a", "a/.", "a/./b", "/", "/etc/passwd", "//x", "a//b", "a/", ""})
+  for (const char* path :
+       {"..", "../x", "a/../b", "a/..", ".", "./a", "a/.", "a/./b", "/", "/etc/passwd", "//x", "a//b", "a/", ""})
     EXPECT_EQ(code_of(check_package_path(path)), Code::unsafe_path) << path;
 }
 
 TEST(PackagePath, HoldsNoCharacterThatMeansSomethingElsewhere) {
-  for (const std::string& path : {std::string("a\\b"), std::string("C:x"), std::string("a b"), std::string("a\nb"), std::string("a\0b", 3),
-                                  std::string("caf\xc3\xa9"), std::string("a*"), std::string("~"), std::string("$HOME"), std::string("a%2fb")})
+  for (const std::string& path :
+       {std::string("a\\b"), std::string("C:x"), std::string("a b"), std::string("a\nb"), std::string("a\0b", 3),
+        std::string("caf\xc3\xa9"), std::string("a*"), std::string("~"), std::string("$HOME"), std::string("a%2fb")})
     EXPECT_EQ(code_of(check_package_path(path)), Code::unsafe_path) << path;
 }
 

@@ -63,8 +63,9 @@ TEST(PackagePolicy, OfANewerVersionIsNamedAsThat) {
 }
 
 TEST(PackagePolicy, WithAnUnknownFieldIsRefusedWithItsPlace) {
-  for (const char* pointer : {"/surprise", "/model/surprise", "/validation/surprise", "/validation/golden/surprise", "/validation/latency/surprise",
-                              "/validation/memory/surprise", "/confirmation/surprise"}) {
+  for (const char* pointer :
+       {"/surprise", "/model/surprise", "/validation/surprise", "/validation/golden/surprise",
+        "/validation/latency/surprise", "/validation/memory/surprise", "/confirmation/surprise"}) {
     Json json = kGood;
     json[Json::json_pointer(pointer)] = 1;
     const auto parsed = parse(json);
@@ -75,17 +76,39 @@ TEST(PackagePolicy, WithAnUnknownFieldIsRefusedWithItsPlace) {
 }
 
 TEST(PackagePolicy, WithAValueOutOfBoundsIsRefused) {
-  const std::pair<const char*, Json> faults[] = {
-      {"/version", 0}, {"/version", "1"}, {"/model/file", "../m.onnx"}, {"/model/file", "/m.onnx"}, {"/model/file", ""}, {"/model/runtime", ""},
-      {"/model/runtime", 1}, {"/validation/golden/inputs", "a/../b"}, {"/validation/golden/samples", 0}, {"/validation/golden/samples", 1.5},
-      {"/validation/golden/samples", 1'000'001}, {"/validation/golden/input_shape", Json::array()}, {"/validation/golden/input_shape", {0}},
-      {"/validation/golden/input_shape", {-1}}, {"/validation/golden/input_shape", {1048577}}, {"/validation/golden/input_shape", {1.0}},
-      {"/validation/golden/input_shape", {1048576, 1048576}}, {"/validation/golden/input_shape", "1"},
-      {"/validation/golden/input_shape", {1, 1, 1, 1, 1, 1, 1, 1, 1}}, {"/validation/golden/atol", -0.1}, {"/validation/golden/min_agreement", 1.1},
-      {"/validation/golden/min_accuracy", -1}, {"/validation/latency/budget_us", 0}, {"/validation/latency/runs", 0},
-      {"/validation/latency/max_ratio_to_incumbent", 0}, {"/validation/memory/budget_bytes", 0}, {"/validation/timeout_seconds", 0},
-      {"/validation/timeout_seconds", 3601}, {"/confirmation/deadline_seconds", 0}, {"/confirmation/healthy_reports", 0},
-      {"/confirmation/max_restarts", -1}, {"/validation", 1}, {"/confirmation", Json::array()}};
+  const std::pair<const char*, Json> faults[] = {{"/version", 0},
+                                                 {"/version", "1"},
+                                                 {"/model/file", "../m.onnx"},
+                                                 {"/model/file", "/m.onnx"},
+                                                 {"/model/file", ""},
+                                                 {"/model/runtime", ""},
+                                                 {"/model/runtime", 1},
+                                                 {"/validation/golden/inputs", "a/../b"},
+                                                 {"/validation/golden/samples", 0},
+                                                 {"/validation/golden/samples", 1.5},
+                                                 {"/validation/golden/samples", 1'000'001},
+                                                 {"/validation/golden/input_shape", Json::array()},
+                                                 {"/validation/golden/input_shape", {0}},
+                                                 {"/validation/golden/input_shape", {-1}},
+                                                 {"/validation/golden/input_shape", {1048577}},
+                                                 {"/validation/golden/input_shape", {1.0}},
+                                                 {"/validation/golden/input_shape", {1048576, 1048576}},
+                                                 {"/validation/golden/input_shape", "1"},
+                                                 {"/validation/golden/input_shape", {1, 1, 1, 1, 1, 1, 1, 1, 1}},
+                                                 {"/validation/golden/atol", -0.1},
+                                                 {"/validation/golden/min_agreement", 1.1},
+                                                 {"/validation/golden/min_accuracy", -1},
+                                                 {"/validation/latency/budget_us", 0},
+                                                 {"/validation/latency/runs", 0},
+                                                 {"/validation/latency/max_ratio_to_incumbent", 0},
+                                                 {"/validation/memory/budget_bytes", 0},
+                                                 {"/validation/timeout_seconds", 0},
+                                                 {"/validation/timeout_seconds", 3601},
+                                                 {"/confirmation/deadline_seconds", 0},
+                                                 {"/confirmation/healthy_reports", 0},
+                                                 {"/confirmation/max_restarts", -1},
+                                                 {"/validation", 1},
+                                                 {"/confirmation", Json::array()}};
   for (const auto& [pointer, value] : faults) {
     Json json = kGood;
     json[Json::json_pointer(pointer)] = value;
@@ -102,8 +125,9 @@ TEST(PackagePolicy, WithAccuracyButNoLabelsIsRefused) {
 }
 
 TEST(PackagePolicy, ThatIsNoJsonOrTooLargeIsRefused) {
-  for (const std::string& text : {std::string(), std::string("null"), std::string("[]"), std::string("{}"), kGood.dump() + std::string(1, '\0'),
-                                  std::string(R"({"version":1,"version":1,"model":{"file":"m","runtime":"onnx"}})"), std::string("\xff")})
+  for (const std::string& text :
+       {std::string(), std::string("null"), std::string("[]"), std::string("{}"), kGood.dump() + std::string(1, '\0'),
+        std::string(R"({"version":1,"version":1,"model":{"file":"m","runtime":"onnx"}})"), std::string("\xff")})
     EXPECT_EQ(parse_policy(as_bytes(text)).error().code(), Code::malformed) << text;
   EXPECT_EQ(parse_policy(Bytes(kMaxPolicyBytes + 1, ' ')).error().code(), Code::too_large);
 }

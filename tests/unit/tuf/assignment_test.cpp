@@ -11,7 +11,8 @@ namespace {
 class AssignmentTest : public TufTest {
  protected:
   AssignmentTest() {
-    EXPECT_TRUE(set_delegation(repository.targets, director_delegation(Repository::public_key(repository.key("director")))));
+    EXPECT_TRUE(
+        set_delegation(repository.targets, director_delegation(Repository::public_key(repository.key("director")))));
     repository.publish();
     EXPECT_EQ(client.refresh(), Code::ok) << client.message;
     assignment.version = 5;
@@ -26,16 +27,19 @@ class AssignmentTest : public TufTest {
     Repository::sign(document, {&repository.key(signer)});
     return bytes_of(document.encode());
   }
-  Result<Assignment> verify(const Bytes& bytes) {
-    return verify_assignment(*client.trusted().targets(), bytes, rules);
-  }
+  Result<Assignment> verify(const Bytes& bytes) { return verify_assignment(*client.trusted().targets(), bytes, rules); }
   Code verify_error(const Bytes& bytes) {
     const auto verified = verify(bytes);
     return verified ? Code::ok : verified.error().code();
   }
   std::string device = crypto::device_id(repository.key("device").public_key());
-  AssignedTarget assigned{.length = 7, .hashes = {{"sha256", crypto::sha256(std::string_view("content")).hex()}}, .kind = "kiosk-x64",
-                          .variant = crypto::sha256(std::string_view("manifest")), .release_counter = 3, .deployment = "dep-1", .rollback = false};
+  AssignedTarget assigned{.length = 7,
+                          .hashes = {{"sha256", crypto::sha256(std::string_view("content")).hex()}},
+                          .kind = "kiosk-x64",
+                          .variant = crypto::sha256(std::string_view("manifest")),
+                          .release_counter = 3,
+                          .deployment = "dep-1",
+                          .rollback = false};
   Assignment assignment;
   AssignmentRules rules{.device_id = device, .last_version = 5, .nonce = {}, .now = kStart};
 };
@@ -135,9 +139,10 @@ TEST_F(AssignmentTest, WithATargetThatIsNoReleaseIsRefused) {
 
 TEST_F(AssignmentTest, WithAMissingOrWrongFieldIsRefused) {
   const nlohmann::json good = make_assignment(assignment).signed_part();
-  for (const char* pointer : {"/issued", "/expires", "/version", "/targets", "/targets/mnist~12/length", "/targets/mnist~12/hashes",
-                              "/targets/mnist~12/custom", "/targets/mnist~12/custom/kind", "/targets/mnist~12/custom/variant",
-                              "/targets/mnist~12/custom/release_counter", "/targets/mnist~12/custom/deployment"})
+  for (const char* pointer :
+       {"/issued", "/expires", "/version", "/targets", "/targets/mnist~12/length", "/targets/mnist~12/hashes",
+        "/targets/mnist~12/custom", "/targets/mnist~12/custom/kind", "/targets/mnist~12/custom/variant",
+        "/targets/mnist~12/custom/release_counter", "/targets/mnist~12/custom/deployment"})
     for (const nlohmann::json& wrong : {nlohmann::json(nullptr), nlohmann::json::array(), nlohmann::json(true)}) {
       nlohmann::json part = good;
       part[nlohmann::json::json_pointer(pointer)] = wrong;
@@ -209,8 +214,10 @@ TEST_F(Agreement, FailsBelowTheFloorAndHoldsOnIt) {
 }
 
 TEST_F(Agreement, FailsWithoutReadableCustomData) {
-  for (const char* text : {"null", "{}", R"({"release_counter":3})", R"({"release_counter":3,"kinds":[]})", R"({"release_counter":"3","kinds":["kiosk-x64"]})",
-                           R"({"release_counter":-3,"kinds":["kiosk-x64"]})", R"({"release_counter":3,"kinds":"kiosk-x64"})"}) {
+  for (const char* text :
+       {"null", "{}", R"({"release_counter":3})", R"({"release_counter":3,"kinds":[]})",
+        R"({"release_counter":"3","kinds":["kiosk-x64"]})", R"({"release_counter":-3,"kinds":["kiosk-x64"]})",
+        R"({"release_counter":3,"kinds":"kiosk-x64"})"}) {
     listed.custom = nlohmann::json::parse(text);
     EXPECT_EQ(check(&listed), Code::target_mismatch) << text;
   }

@@ -16,7 +16,8 @@ class Author : public ::testing::Test {
 
 TEST_F(Author, MakesAKeyWithTheIdOfItsCanonicalForm) {
   const Key key = public_key("a");
-  const std::string canonical = R"({"keytype":"ed25519","keyval":{"public":")" + key.public_text + R"("},"scheme":"ed25519"})";
+  const std::string canonical =
+      R"({"keytype":"ed25519","keyval":{"public":")" + key.public_text + R"("},"scheme":"ed25519"})";
   EXPECT_EQ(key.id, crypto::sha256(canonical).hex());
   EXPECT_EQ(read_key(key.object)->id, key.id);
 }
@@ -110,9 +111,12 @@ TEST_F(Author, ReplacesADelegationAndDropsKeysThatNobodyUses) {
 
 TEST_F(Author, RefusesThresholdsThatNobodyOrAnybodyCouldMeet) {
   Document document = make_targets(kStart);
-  EXPECT_EQ(set_delegation(document, model_delegation("mnist", {public_key("a")}, 0)).error().code(), Code::invalid_argument);
-  EXPECT_EQ(set_delegation(document, model_delegation("mnist", {public_key("a")}, 2)).error().code(), Code::invalid_argument);
-  EXPECT_EQ(set_delegation(document, model_delegation("mnist", {public_key("a"), public_key("a")}, 2)).error().code(), Code::invalid_argument);
+  EXPECT_EQ(set_delegation(document, model_delegation("mnist", {public_key("a")}, 0)).error().code(),
+            Code::invalid_argument);
+  EXPECT_EQ(set_delegation(document, model_delegation("mnist", {public_key("a")}, 2)).error().code(),
+            Code::invalid_argument);
+  EXPECT_EQ(set_delegation(document, model_delegation("mnist", {public_key("a"), public_key("a")}, 2)).error().code(),
+            Code::invalid_argument);
   EXPECT_EQ(set_root_threshold(repository.root, "root", 2).error().code(), Code::invalid_argument);
   EXPECT_EQ(set_root_threshold(repository.root, "root", 0).error().code(), Code::invalid_argument);
 }

@@ -31,12 +31,11 @@ TEST(CanonicalJson, WritesWhatWasEscapedInTheFileAsUtf8) {
   EXPECT_EQ(canonical("\"\\u00fc\\u20ac\\ud83d\\ude00\""), "\"\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80\"");
 }
 
-TEST(CanonicalJson, KeepsANulWithinText) {
-  EXPECT_EQ(canonical(R"("a\u0000b")"), std::string("\"a\0b\"", 5));
-}
+TEST(CanonicalJson, KeepsANulWithinText) { EXPECT_EQ(canonical(R"("a\u0000b")"), std::string("\"a\0b\"", 5)); }
 
 TEST(CanonicalJson, WritesWholeNumbersPlainly) {
-  EXPECT_EQ(canonical("[0,-1,9223372036854775807,18446744073709551615]"), "[0,-1,9223372036854775807,18446744073709551615]");
+  EXPECT_EQ(canonical("[0,-1,9223372036854775807,18446744073709551615]"),
+            "[0,-1,9223372036854775807,18446744073709551615]");
   EXPECT_EQ(canonical("[true,false,null]"), "[true,false,null]");
 }
 

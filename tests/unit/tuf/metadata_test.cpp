@@ -33,14 +33,15 @@ Code targets_error(const Json& part) { return part_error(parse_targets, part); }
 TEST(Envelope, IsRefusedWhenItIsNotTheJsonOfOne) {
   const std::string good = file(targets_part()).dump();
   ASSERT_EQ(envelope_error(good), Code::ok);
-  for (const std::string& text : {std::string(), std::string("null"), std::string("[]"), std::string("\"text\""), std::string("{}"),
-                                  std::string(R"({"signed":{}})"), std::string(R"({"signatures":[]})"),
-                                  std::string(R"({"signed":[],"signatures":[]})"), std::string(R"({"signed":{},"signatures":[]})"),
-                                  std::string(R"({"signed":{"_type":1},"signatures":[]})"),
-                                  std::string(R"({"signed":{"_type":"root"},"signatures":{}})"),
-                                  std::string(R"({"signed":{"_type":"root"},"signatures":[1]})"),
-                                  std::string(R"({"signed":{"_type":"root"},"signatures":[{}]})"),
-                                  std::string(R"({"signed":{"_type":"root"},"signatures":[{"keyid":"a","sig":7}]})")})
+  for (const std::string& text :
+       {std::string(), std::string("null"), std::string("[]"), std::string("\"text\""), std::string("{}"),
+        std::string(R"({"signed":{}})"), std::string(R"({"signatures":[]})"),
+        std::string(R"({"signed":[],"signatures":[]})"), std::string(R"({"signed":{},"signatures":[]})"),
+        std::string(R"({"signed":{"_type":1},"signatures":[]})"),
+        std::string(R"({"signed":{"_type":"root"},"signatures":{}})"),
+        std::string(R"({"signed":{"_type":"root"},"signatures":[1]})"),
+        std::string(R"({"signed":{"_type":"root"},"signatures":[{}]})"),
+        std::string(R"({"signed":{"_type":"root"},"signatures":[{"keyid":"a","sig":7}]})")})
     EXPECT_EQ(envelope_error(text), Code::malformed) << text;
 }
 
@@ -61,7 +62,8 @@ TEST(Envelope, IsRefusedWithAnythingBehindTheDocument) {
 TEST(Envelope, IsRefusedWithDuplicateFieldsInvalidUtf8OrDeepNesting) {
   EXPECT_EQ(envelope_error(R"({"signed":{"_type":"a","_type":"b"},"signatures":[]})"), Code::malformed);
   EXPECT_EQ(envelope_error("{\"signed\":{\"_type\":\"\xff\"},\"signatures\":[]}"), Code::malformed);
-  EXPECT_EQ(envelope_error(R"({"signed":{"_type":"a","x":)" + std::string(200, '[') + std::string(200, ']') + R"(},"signatures":[]})"),
+  EXPECT_EQ(envelope_error(R"({"signed":{"_type":"a","x":)" + std::string(200, '[') + std::string(200, ']') +
+                           R"(},"signatures":[]})"),
             Code::malformed);
 }
 
@@ -74,13 +76,16 @@ TEST(Envelope, IsRefusedWithAFractionInWhatIsSigned) {
 }
 
 TEST(Envelope, IsRefusedWhenAKeySignsTwice) {
-  EXPECT_EQ(envelope_error(R"({"signed":{"_type":"a"},"signatures":[{"keyid":"k","sig":"00"},{"keyid":"k","sig":"01"}]})"),
-            Code::bad_signature);
+  EXPECT_EQ(
+      envelope_error(R"({"signed":{"_type":"a"},"signatures":[{"keyid":"k","sig":"00"},{"keyid":"k","sig":"01"}]})"),
+      Code::bad_signature);
 }
 
 TEST(Envelope, TakesEmptyAndUnreadableSignaturesAsInvalidOnes) {
   const auto envelope = parse_envelope(
-      as_bytes(R"({"signed":{"_type":"a"},"signatures":[{"keyid":"1","sig":""},{"keyid":"2","sig":"xyz"},{"keyid":"3","sig":"0A"}]})"), 1000);
+      as_bytes(
+          R"({"signed":{"_type":"a"},"signatures":[{"keyid":"1","sig":""},{"keyid":"2","sig":"xyz"},{"keyid":"3","sig":"0A"}]})"),
+      1000);
   ASSERT_TRUE(envelope);
   EXPECT_TRUE(envelope->signatures[0].signature.empty());
   EXPECT_TRUE(envelope->signatures[1].signature.empty());
@@ -88,7 +93,8 @@ TEST(Envelope, TakesEmptyAndUnreadableSignaturesAsInvalidOnes) {
 }
 
 TEST(Envelope, KeepsUnknownFieldsInWhatIsVerified) {
-  const auto envelope = parse_envelope(as_bytes(R"({"signed":{"x-new":[1],"_type":"a"},"signatures":[],"more":1})"), 1000);
+  const auto envelope =
+      parse_envelope(as_bytes(R"({"signed":{"x-new":[1],"_type":"a"},"signatures":[],"more":1})"), 1000);
   ASSERT_TRUE(envelope);
   EXPECT_EQ(envelope->canonical, R"({"_type":"a","x-new":[1]})");
 }
@@ -113,7 +119,8 @@ TEST(Metadata, OfTheFirstMajorVersionIsReadInBothForms) {
 
 TEST(Metadata, NeedsAVersionOfAtLeastOne) {
   Json part = targets_part();
-  for (const Json& version : {Json(0), Json(-1), Json("1"), Json(nullptr), Json(std::uint64_t(1) << 63), Json::array()}) {
+  for (const Json& version :
+       {Json(0), Json(-1), Json("1"), Json(nullptr), Json(std::uint64_t(1) << 63), Json::array()}) {
     part["version"] = version;
     EXPECT_EQ(targets_error(part), Code::malformed) << version;
   }
@@ -121,8 +128,9 @@ TEST(Metadata, NeedsAVersionOfAtLeastOne) {
 
 TEST(Metadata, NeedsAnExpiryInTheOneForm) {
   Json part = targets_part();
-  for (const char* expires : {"", "2031-01-01", "2031-01-01T00:00:00", "2031-01-01T00:00:00+00:00", "2031-01-01T00:00:00.0Z",
-                              "2031-13-01T00:00:00Z", "2031-02-30T00:00:00Z", "2031-01-01T24:00:00Z"}) {
+  for (const char* expires :
+       {"", "2031-01-01", "2031-01-01T00:00:00", "2031-01-01T00:00:00+00:00", "2031-01-01T00:00:00.0Z",
+        "2031-13-01T00:00:00Z", "2031-02-30T00:00:00Z", "2031-01-01T24:00:00Z"}) {
     part["expires"] = expires;
     EXPECT_EQ(targets_error(part), Code::malformed) << expires;
   }
@@ -172,8 +180,10 @@ TEST(KeyObject, HasTheIdOfItsCanonicalFormUnknownFieldsIncluded) {
 }
 
 TEST(KeyObject, OfAWrongShapeIsRefusedAndNotACrash) {
-  for (const char* text : {"null", "[]", "{}", R"({"keytype":"ed25519","scheme":"ed25519"})", R"({"keytype":1,"scheme":"x","keyval":{"public":"a"}})",
-                           R"({"keytype":"a","scheme":"x","keyval":[]})", R"({"keytype":"a","scheme":"x","keyval":{"public":3}})"}) {
+  for (const char* text :
+       {"null", "[]", "{}", R"({"keytype":"ed25519","scheme":"ed25519"})",
+        R"({"keytype":1,"scheme":"x","keyval":{"public":"a"}})", R"({"keytype":"a","scheme":"x","keyval":[]})",
+        R"({"keytype":"a","scheme":"x","keyval":{"public":3}})"}) {
     const Json object = Json::parse(text);
     EXPECT_EQ(parse_key(*key_id(object), object).error().code(), Code::malformed) << text;
   }
@@ -181,11 +191,13 @@ TEST(KeyObject, OfAWrongShapeIsRefusedAndNotACrash) {
 
 TEST(TargetsMetadata, OfAWrongShapeIsRefusedAndNotACrash) {
   const Json good_target = {{"length", 1}, {"hashes", {{"sha256", "00"}}}};
-  for (const char* pointer : {"/targets", "/targets/a", "/targets/a/length", "/targets/a/hashes", "/targets/a/hashes/sha256",
-                              "/delegations", "/delegations/keys", "/delegations/roles", "/delegations/roles/0",
-                              "/delegations/roles/0/name", "/delegations/roles/0/keyids", "/delegations/roles/0/threshold",
-                              "/delegations/roles/0/paths", "/delegations/roles/0/terminating"})
-    for (const Json& wrong : {Json(nullptr), Json(-1), Json("x"), Json::array({Json::array()}), Json({{"x", Json::array()}})}) {
+  for (const char* pointer :
+       {"/targets", "/targets/a", "/targets/a/length", "/targets/a/hashes", "/targets/a/hashes/sha256", "/delegations",
+        "/delegations/keys", "/delegations/roles", "/delegations/roles/0", "/delegations/roles/0/name",
+        "/delegations/roles/0/keyids", "/delegations/roles/0/threshold", "/delegations/roles/0/paths",
+        "/delegations/roles/0/terminating"})
+    for (const Json& wrong :
+         {Json(nullptr), Json(-1), Json("x"), Json::array({Json::array()}), Json({{"x", Json::array()}})}) {
       Repository repository;
       repository.delegate("targets", "m", {"m/*"});
       Json part = repository.targets.signed_part();
@@ -275,7 +287,8 @@ TEST(HashPrefix, CoversThePathsWhoseHashBeginsWithIt) {
 TEST(ModelName, IsNeverThatOfAFixedRole) {
   EXPECT_TRUE(is_model_name("mnist"));
   EXPECT_TRUE(is_model_name("a.b_c-1"));
-  for (const char* name : {"", "root", "targets", "snapshot", "timestamp", "director", "Mnist", "-a", ".a", "a/b", "a b", "..", "a%2f"})
+  for (const char* name :
+       {"", "root", "targets", "snapshot", "timestamp", "director", "Mnist", "-a", ".a", "a/b", "a b", "..", "a%2f"})
     EXPECT_FALSE(is_model_name(name)) << name;
   EXPECT_FALSE(is_model_name(std::string(65, 'a')));
 }
@@ -286,7 +299,8 @@ TEST(ReleaseName, IsAModelAndAVersion) {
   EXPECT_EQ(name->model, "mnist");
   EXPECT_EQ(name->version, "1.2.0-rc.1+b5");
   EXPECT_EQ(name->path(), "mnist/1.2.0-rc.1+b5");
-  for (const char* wrong : {"", "/", "mnist", "mnist/", "/1", "mnist/1/2", "../1", "mnist/..", "director/1", "mnist/1 "})
+  for (const char* wrong :
+       {"", "/", "mnist", "mnist/", "/1", "mnist/1/2", "../1", "mnist/..", "director/1", "mnist/1 "})
     EXPECT_FALSE(parse_release_name(wrong)) << wrong;
 }
 

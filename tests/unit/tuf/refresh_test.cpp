@@ -246,7 +246,8 @@ TEST_F(RefreshTest, AsksWithoutVersionsWhereTheRootSaysSo) {
   repository.source.files["snapshot.json"] = repository.source.files["1.snapshot.json"];
   repository.source.files["targets.json"] = repository.source.files["1.targets.json"];
   EXPECT_EQ(client.refresh(), Code::ok) << client.message;
-  EXPECT_EQ(client.requests(), (Names{"2.root.json", "3.root.json", "timestamp.json", "snapshot.json", "targets.json"}));
+  EXPECT_EQ(client.requests(),
+            (Names{"2.root.json", "3.root.json", "timestamp.json", "snapshot.json", "targets.json"}));
 }
 
 TEST_F(RefreshTest, StaysWithItsFirstFault) {

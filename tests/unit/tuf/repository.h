@@ -60,7 +60,8 @@ class MemorySource final : public MetadataSource {
 class Repository {
  public:
   Repository() {
-    for (const std::string_view role : {kRoot, kTargets, kSnapshot, kTimestamp}) add(root, role, key(std::string(role)));
+    for (const std::string_view role : {kRoot, kTargets, kSnapshot, kTimestamp})
+      add(root, role, key(std::string(role)));
     publish_root();
     publish();
   }
@@ -133,13 +134,19 @@ class Repository {
   }
 
   // A role below `delegator` ("targets" or another role), with a key of its own name.
-  void delegate(const std::string& delegator, const std::string& name, std::vector<std::string> paths, bool terminating = false) {
-    DelegationSpec spec{.name = name, .paths = std::move(paths), .keys = {public_key(key(name))}, .threshold = 1, .terminating = terminating};
+  void delegate(const std::string& delegator, const std::string& name, std::vector<std::string> paths,
+                bool terminating = false) {
+    DelegationSpec spec{.name = name,
+                        .paths = std::move(paths),
+                        .keys = {public_key(key(name))},
+                        .threshold = 1,
+                        .terminating = terminating};
     ASSERT_TRUE(set_delegation(delegator == kTargets ? targets : roles.at(delegator), spec));
     roles.try_emplace(name, make_targets(expires));
   }
   static Target target_of(std::string_view content, nlohmann::json custom = nullptr) {
-    return {.length = content.size(), .hashes = {{"sha256", crypto::sha256(content).hex()}}, .custom = std::move(custom)};
+    return {
+        .length = content.size(), .hashes = {{"sha256", crypto::sha256(content).hex()}}, .custom = std::move(custom)};
   }
 
   MemorySource source;

@@ -21,7 +21,8 @@ TEST_F(RootChain, IsWalkedToItsEnd) {
   next_root({});
   EXPECT_EQ(client.refresh(), Code::ok) << client.message;
   EXPECT_EQ(client.store.version("root"), 3);
-  EXPECT_EQ(client.requests(), (Names{"2.root.json", "3.root.json", "4.root.json", "timestamp.json", "1.snapshot.json", "1.targets.json"}));
+  EXPECT_EQ(client.requests(), (Names{"2.root.json", "3.root.json", "4.root.json", "timestamp.json", "1.snapshot.json",
+                                      "1.targets.json"}));
 }
 
 TEST_F(RootChain, KeepsEachRootByteForByteBeforeTheNextIsAskedFor) {

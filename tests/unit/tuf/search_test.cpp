@@ -9,7 +9,8 @@ namespace {
 class SearchTest : public TufTest {
  protected:
   void add(const std::string& role, const std::string& path) {
-    ASSERT_TRUE(add_target(role == kTargets ? repository.targets : repository.roles.at(role), path, Repository::target_of(role + path)));
+    ASSERT_TRUE(add_target(role == kTargets ? repository.targets : repository.roles.at(role), path,
+                           Repository::target_of(role + path)));
   }
   // Publishes, refreshes and searches; the roles that were fetched, in order.
   Names visited(const std::string& path) {
@@ -142,7 +143,11 @@ TEST_F(SearchTest, ChecksARoleAgainstTheDelegatorThroughWhichItIsReached) {
   repository.delegate("targets", "a", {"team-a/*"});
   repository.delegate("targets", "b", {"team-b/*"});
   repository.delegate("a", "release", {"team-a/*"});
-  DelegationSpec other{.name = "release", .paths = {"team-b/*"}, .keys = {Repository::public_key(repository.key("b-only"))}, .threshold = 1, .terminating = false};
+  DelegationSpec other{.name = "release",
+                       .paths = {"team-b/*"},
+                       .keys = {Repository::public_key(repository.key("b-only"))},
+                       .threshold = 1,
+                       .terminating = false};
   ASSERT_TRUE(set_delegation(repository.roles.at("b"), other));
   add("release", "team-a/file");
   add("release", "team-b/file");
@@ -234,7 +239,8 @@ TEST_F(SearchTest, OneModelsBrokenRoleIsNoOtherModelsFault) {
 }
 
 TEST_F(SearchTest, NeverFindsAReleaseUnderTheDirector) {
-  ASSERT_TRUE(set_delegation(repository.targets, director_delegation(Repository::public_key(repository.key("director")))));
+  ASSERT_TRUE(
+      set_delegation(repository.targets, director_delegation(Repository::public_key(repository.key("director")))));
   repository.delegate("targets", "mnist", {"mnist/*"}, true);
   add("mnist", "mnist/1");
   EXPECT_EQ(visited("mnist/1"), Names{"mnist"});

@@ -140,12 +140,14 @@ TEST(ListedFile, MustHaveItsLengthAndEveryHash) {
   EXPECT_EQ(verify_listed({1, 8, {{"sha256", sha256}}}, bytes).error().code(), Code::size_mismatch);
   EXPECT_EQ(verify_listed({1, 6, {}}, bytes).error().code(), Code::size_mismatch);
   EXPECT_EQ(verify_listed({1, 7, {{"sha256", sha512}}}, bytes).error().code(), Code::digest_mismatch);
-  EXPECT_EQ(verify_listed({1, 7, {{"sha256", sha256}, {"sha512", sha256}}}, bytes).error().code(), Code::digest_mismatch);
+  EXPECT_EQ(verify_listed({1, 7, {{"sha256", sha256}, {"sha512", sha256}}}, bytes).error().code(),
+            Code::digest_mismatch);
 }
 
 TEST(ListedFile, WithAnUnknownHashAlgorithmIsRefused) {
   const Bytes bytes = bytes_of("content");
-  EXPECT_EQ(verify_listed({1, 7, {{"md5", "9a0364b9e99bb480dd25e1f0284c8555"}}}, bytes).error().code(), Code::unsupported);
+  EXPECT_EQ(verify_listed({1, 7, {{"md5", "9a0364b9e99bb480dd25e1f0284c8555"}}}, bytes).error().code(),
+            Code::unsupported);
   EXPECT_EQ(verify_target_bytes({7, {}, nullptr}, bytes).error().code(), Code::unsupported);
 }
 
