@@ -27,7 +27,10 @@ Result<AssignedTarget> read_assigned(const std::string& path, const json::Value&
     target.deployment = custom.text("deployment", kMaxIdText);
     target.rollback = custom.boolean_or("rollback", false);
   });
-  if (!target.hashes.contains("sha256")) in.fail("hashes/sha256", "is missing");
+  const auto sha256 = target.hashes.find("sha256");
+  // It becomes a file name on the device: nothing but a digest may stand there.
+  if (sha256 == target.hashes.end() || !crypto::Digest::parse_hex(sha256->second))
+    in.fail("hashes/sha256", "must be there, with 64 lower-case hexadecimal digits");
   TRY(in.finish());
   TRY_ASSIGN(target.variant, crypto::Digest::parse(variant).within("/signed/targets/" + path + "/custom/variant"));
   return target;

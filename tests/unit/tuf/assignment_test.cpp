@@ -152,6 +152,15 @@ TEST_F(AssignmentTest, WithAMissingOrWrongFieldIsRefused) {
     }
 }
 
+TEST_F(AssignmentTest, WithAnythingButADigestForTheReleasesBytesIsRefused) {
+  for (const char* hash : {"", "../../etc/passwd", "ABCDEF", "00"}) {
+    assignment.targets.at("mnist/2").hashes["sha256"] = hash;
+    EXPECT_EQ(verify_error(signed_by("director")), Code::malformed) << hash;
+  }
+  assignment.targets.at("mnist/2").hashes = {{"sha512", std::string(128, '0')}};
+  EXPECT_EQ(verify_error(signed_by("director")), Code::malformed);
+}
+
 TEST_F(AssignmentTest, OverItsBoundIsRefused) {
   Bytes bytes = signed_by("director");
   bytes.resize(kMaxAssignmentBytes + 1, ' ');
