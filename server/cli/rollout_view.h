@@ -1,0 +1,31 @@
+// How a rollout looks to people. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "proto/wire/rollout.h"
+#include "server/cli/style.h"
+#include "server/cli/table.h"
+
+namespace drover::cli {
+
+// "[######==xx------]": '#' succeeded, '=' in flight, 'x' failed, rolled back or silent, '-' still to come.
+std::string stage_bar(const wire::StageStatus& stage, std::size_t width, const Style& style);
+
+// "3 of 8 done, 2 in flight, 1 failed"
+std::string stage_counts(const wire::StageStatus& stage);
+
+Cell state_cell(wire::RolloutState state);
+
+// Several lines, none ends in a line feed, none is wider than `width` (0: any width).
+std::vector<std::string> rollout_lines(const wire::RolloutStatus& status, WallTime now, std::size_t width,
+                                       const Style& style);
+
+// One line for logs: "running, stage 2 of 3 (100%): 3 of 8 done, 2 in flight".
+std::string rollout_line(const wire::RolloutStatus& status);
+
+// What the person may do next: "drover rollout promote ID"; empty when there is nothing to do.
+std::string next_step(const wire::RolloutStatus& status);
+
+}  // namespace drover::cli

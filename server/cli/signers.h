@@ -1,0 +1,51 @@
+// Key files on the command line: reading public halves, opening private ones (asking for passphrases), signing.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/crypto/ed25519.h"
+#include "common/tuf/author.h"
+#include "server/cli/command.h"
+#include "server/cli/context.h"
+
+namespace drover::cli {
+
+// --passphrase-file, for every command that opens private keys.
+struct PassphraseOption {
+  std::string file;
+  void declare(CommandSpec& command);
+};
+
+// The key of "64 hexadecimal digits", of a .pub file (a TUF key object) or of a private key file.
+Result<tuf::Key> read_public_key(const std::string& text_or_file);
+Result<std::vector<tuf::Key>> read_public_keys(const std::vector<std::string>& texts_or_files);
+
+struct NamedKey {
+  std::string file;
+  tuf::Key key;
+  crypto::KeyPair pair;
+};
+
+// Opens each; an encrypted one takes the passphrase file's first line, else asks. The same key twice is refused.
+Result<std::vector<NamedKey>> open_keys(const std::vector<std::string>& files, const PassphraseOption& passphrase,
+                                        Context& context);
+
+// True when the file holds a private key (a public one stands for somebody who signs elsewhere).
+bool is_private_key_file(const std::string& file);
+
+// Signs with each. unknown_key, naming the file and who may, when the role does not know a key.
+Status sign_with(tuf::Document& document, const std::vector<NamedKey>& keys, const tuf::RoleKeys& role,
+                 std::string_view what);
+
+// Key ids, shortened, with commas.
+std::string describe_keyids(const std::vector<std::string>& keyids);
+
+// "2 of 2 signatures" or "1 of 2 signatures; 1 more needed, from: 3f0c..., a11b...".
+std::string describe_signatures(const tuf::SignatureState& state);
+
+// threshold_not_met with describe_signatures and the role's name, unless it is complete.
+Status require_complete(const tuf::SignatureState& state, std::string_view role);
+
+}  // namespace drover::cli
