@@ -4,6 +4,7 @@
 // multiply-add, so that encoder and decoder agree to the bit on every architecture. Pure.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -22,8 +23,7 @@ struct Nearest {
 // Logarithm of 2 in 1/16 of an integer of at least 1, linear between powers of two.
 inline int log2_sixteenths(std::uint64_t n) {
   const int bits = std::bit_width(n) - 1;
-  const std::uint64_t top = bits >= 4 ? n >> (bits - 4) : n << (4 - bits);
-  return bits * 16 + static_cast<int>(top & 15);
+  return bits * 16 + static_cast<int>(n << 4 >> bits & 15);
 }
 
 // Formats of sign, exponent and mantissa, stored sign-magnitude.
@@ -34,12 +34,18 @@ struct FloatTraits {
   static constexpr unsigned kMantissa = mantissa_bits;
   static constexpr Bits kSign = static_cast<Bits>(Bits{1} << (kWidth - 1));
 
-  static std::int64_t ordinal(Bits bits) {
-    const auto magnitude = static_cast<std::int64_t>(bits & static_cast<Bits>(~kSign));
-    return (bits & kSign) != 0 ? -1 - magnitude : magnitude;  // -0 stands one below +0
+  // All ones for a negative number. Signs are random, so nothing below branches on them.
+  static std::int64_t sign_mask(Bits bits) { return -static_cast<std::int64_t>(bits >> (kWidth - 1)); }
+  static std::int64_t ordinal(Bits bits) {  // -0 stands one below +0
+    return static_cast<std::int64_t>(bits & static_cast<Bits>(~kSign)) ^ sign_mask(bits);
   }
   static Bits from_ordinal(std::int64_t n) {
-    return n < 0 ? static_cast<Bits>(static_cast<Bits>(-1 - n) | kSign) : static_cast<Bits>(n);
+    const std::int64_t mask = n >> 63;
+    return static_cast<Bits>(static_cast<Bits>(n ^ mask) | (static_cast<Bits>(mask) & kSign));
+  }
+  // From the magnitude of an ordinal and a fraction, and the sign that both have.
+  static Nearest signed_nearest(std::int64_t magnitude, int fraction, std::int64_t mask) {
+    return {magnitude ^ mask, static_cast<int>((fraction ^ mask) - mask)};
   }
   static bool is_zero(Bits bits) { return (bits & static_cast<Bits>(~kSign)) == 0; }
   // Infinities and NaN: no arithmetic with them, whose payload differs between architectures.
@@ -69,8 +75,7 @@ struct Bf16 : FloatTraits<std::uint16_t, 7, 127> {
     const std::uint32_t magnitude = bits & 0x7fffffff;
     const std::uint32_t rounded = (magnitude + 0x8000) >> 16;
     const int fraction = (static_cast<int>(magnitude) - static_cast<int>(rounded << 16)) / 256;
-    const bool negative = (bits >> 31) != 0;
-    return {ordinal(static_cast<Stored>(rounded | (negative ? kSign : 0))), negative ? -fraction : fraction};
+    return signed_nearest(rounded, fraction, -static_cast<std::int64_t>(bits >> 31));
   }
 };
 
@@ -80,13 +85,11 @@ struct F16 : FloatTraits<std::uint16_t, 10, 15> {
     const auto magnitude = static_cast<std::uint64_t>(bits & 0x7fff);
     if (magnitude >= 0x400)  // the bias grows from 15 to 1023, the mantissa from 10 to 52 bits
       return std::bit_cast<double>(sign | (magnitude + (std::uint64_t{1023 - 15} << 10)) << 42);
-    const double small = static_cast<double>(magnitude) * 0x1p-24;
-    return sign != 0 ? -small : small;
+    return std::bit_cast<double>(std::bit_cast<std::uint64_t>(static_cast<double>(magnitude) * 0x1p-24) | sign);
   }
   static Nearest nearest(double value) {
     const auto bits = std::bit_cast<std::uint32_t>(static_cast<float>(value));
     const std::uint32_t magnitude = bits & 0x7fffffff;
-    const bool negative = (bits >> 31) != 0;
     std::uint32_t scaled = 0;  // the ordinal times 2^13
     if (magnitude >= (113U << 23))
       scaled = std::min<std::uint32_t>(magnitude - (112U << 23), 31U << 23);
@@ -94,7 +97,7 @@ struct F16 : FloatTraits<std::uint16_t, 10, 15> {
       scaled = static_cast<std::uint32_t>(std::fabs(value) * 0x1p37);  // below 2^-14: spaced 2^-24
     const std::uint32_t rounded = (scaled + 0x1000) >> 13;
     const int fraction = (static_cast<int>(scaled) - static_cast<int>(rounded << 13)) / 32;
-    return {ordinal(static_cast<Stored>(rounded | (negative ? kSign : 0))), negative ? -fraction : fraction};
+    return signed_nearest(rounded, fraction, -static_cast<std::int64_t>(bits >> 31));
   }
 };
 
@@ -108,10 +111,9 @@ struct I8 {
   static int ulp_log(Stored) { return 0; }
   static double value(Stored bits) { return static_cast<std::int8_t>(bits); }
   static Nearest nearest(double value) {
-    const double low = std::floor(value + 0.5);
-    const double bounded = low < -128 ? -128 : low > 127 ? 127 : low;
-    const double rest = (value - bounded) * 256;
-    return {static_cast<std::int64_t>(bounded), static_cast<int>(rest < -128 ? -128 : rest > 128 ? 128 : rest)};
+    const double bounded = std::min(std::max(value, -128.0), 127.0);
+    const int low = static_cast<int>(bounded + (0.5 + 1024)) - 1024;  // rounds down: the sum is above 0
+    return {low, static_cast<int>((bounded - low) * 256)};
   }
 };
 

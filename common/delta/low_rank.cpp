@@ -42,22 +42,35 @@ void each_vector(F& factors, Visit visit) {
 
 }  // namespace
 
+void Factors::make_pairs() {
+  pairs.assign((rank + 1) / 2 * columns * 2, 0);
+  for (std::size_t q = 0; q < rank; ++q)
+    for (std::size_t j = 0; j < columns; ++j) pairs[(q / 2 * columns + j) * 2 + q % 2] = right[q * columns + j];
+}
+
+// Two products and their sum at once is one instruction on most processors (pmaddwd); the loop is written for it.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
-__attribute__((target_clones("avx2", "default")))  // the same whole numbers, twice as fast where the processor can
+__attribute__((target_clones("avx2", "default")))  // the same whole numbers, faster where the processor can
 #endif
 void Factors::product(std::size_t row, std::size_t first, std::span<std::int32_t> sums) const {
   std::fill(sums.begin(), sums.end(), 0);
   const std::size_t n = sums.size();
   std::int32_t* out = sums.data();
-  for (std::size_t q = 0; q < rank; ++q) {
-    const std::int32_t factor = left[q * rows + row];
-    const std::int16_t* vector = right.data() + q * columns + first;
-    for (std::size_t j = 0; j < n; ++j) out[j] += factor * vector[j];
+  for (std::size_t q = 0; q < rank; q += 2) {
+    const std::int32_t a = left[q * rows + row], b = q + 1 < rank ? left[(q + 1) * rows + row] : 0;
+    const std::int16_t* pair = pairs.data() + (q / 2 * columns + first) * 2;
+    for (std::size_t j = 0; j < n; ++j) out[j] += a * pair[2 * j] + b * pair[2 * j + 1];
   }
 }
 
 Factors quantise(const Decomposition& whole, std::size_t rank) {
-  Factors factors{.rank = rank, .scale_log2 = 0, .rows = whole.rows, .columns = whole.columns, .left = {}, .right = {}};
+  Factors factors{.rank = rank,
+                  .scale_log2 = 0,
+                  .rows = whole.rows,
+                  .columns = whole.columns,
+                  .left = {},
+                  .right = {},
+                  .pairs = {}};
   double left_over = whole.energy, taken = 0, largest = 0;
   std::vector<double> left_scale(rank), right_scale(rank);
   const double balance = std::pow(double(whole.rows) / double(whole.columns), 0.25);
@@ -88,6 +101,7 @@ Factors quantise(const Decomposition& whole, std::size_t rank) {
     for (std::size_t j = 0; j < whole.columns; ++j)
       factors.right.push_back(round(whole.right[q * whole.columns + j] * right_scale[q]));
   }
+  factors.make_pairs();
   return factors;
 }
 
@@ -121,21 +135,24 @@ void write_factors(const Factors& factors, Bytes& out) {
 }
 
 Result<Factors> read_factors(NumberReader& in, std::size_t rank, std::size_t rows, std::size_t columns) {
-  Factors factors{.rank = rank, .scale_log2 = 0, .rows = rows, .columns = columns, .left = {}, .right = {}};
+  Factors factors{
+      .rank = rank, .scale_log2 = 0, .rows = rows, .columns = columns, .left = {}, .right = {}, .pairs = {}};
   const std::int64_t scale = in.signed_varint();
   if (scale < -400 || scale > 400) in.fail("the scale of the factors is out of range");
   factors.scale_log2 = static_cast<int>(scale);
   const Bytes logs = in.bytes(2 * rank);
   const Bytes tables = in.bytes(in.bounded(kMaxTableBytes, "the factors' tables"));
-  const Bytes coded = in.bytes(in.bounded(2 * kMaxFactorBytes, "the factors"));
-  const Bytes plain = in.bytes(in.bounded(2 * kMaxFactorBytes, "the factors' low bits"));
+  const std::size_t coded_size = in.bounded(2 * kMaxFactorBytes, "the factors");
+  const Bytes coded = in.bytes(coded_size, kReadAhead);
+  const std::size_t plain_size = in.bounded(2 * kMaxFactorBytes, "the factors' low bits");
+  const Bytes plain = in.bytes(plain_size, kReadAhead);
   TRY(in.status());
   if (std::any_of(logs.begin(), logs.end(), [](std::uint8_t log) { return log > 14; }))
     return Error(Code::malformed, "the size of a factor is out of range");
   TRY_ASSIGN(const Model model, Model::read(tables, kFactorContexts));
   const RansTables slots(model);
-  TRY_ASSIGN(RansDecoder decoder, RansDecoder::start(coded));
-  BitReader bits(plain);
+  TRY_ASSIGN(RansDecoder decoder, RansDecoder::start(coded, coded_size));
+  BitReader bits(plain, plain_size);
   factors.left.resize(rank * rows);
   factors.right.resize(rank * columns);
   std::size_t turn = 0;
@@ -153,6 +170,7 @@ Result<Factors> read_factors(NumberReader& in, std::size_t rank, std::size_t row
     }
   });
   if (wrong || !decoder.finished() || !bits.finished()) return Error(Code::malformed, "the factors are damaged");
+  factors.make_pairs();
   return factors;
 }
 

@@ -19,8 +19,10 @@ struct Factors {
   std::size_t rows = 0, columns = 0;
   std::vector<std::int16_t> left;   // rank x rows
   std::vector<std::int16_t> right;  // rank x columns; values within +-kMaxFactor
+  std::vector<std::int16_t> pairs;  // `right` with two ranks side by side, for product(); see make_pairs()
 
-  // sums[j] = sum over q of left[q][row] * right[q][first + j], for sums.size() columns.
+  void make_pairs();
+  // Needs pairs. sums[j] = sum over q of left[q][row] * right[q][first + j], for sums.size() columns.
   void product(std::size_t row, std::size_t first, std::span<std::int32_t> sums) const;
 };
 inline constexpr int kMaxFactor = 8000;  // 32 products of two of them stay below 2^31

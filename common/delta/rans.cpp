@@ -154,22 +154,27 @@ void RansEncoder::encode(std::span<const std::uint8_t> contexts, std::span<const
 }
 
 RansTables::RansTables(const Model& model) : index_(model.contexts()) {
-  slots_.assign(kProbTotal, 0xfffU << 8);  // symbol 0, frequency kProbTotal: keeps the state as it is
-  for (std::uint32_t i = 0; i < kProbTotal; ++i) slots_[i] |= i << 20;
+  tables_.emplace_back();
+  tables_.back().start_frequency[0] = kProbTotal;  // keeps the state as it is
   for (std::size_t c = 0; c < model.contexts(); ++c) {
     if (!model.used(c)) continue;
-    index_[c] = static_cast<std::uint16_t>(slots_.size() / kProbTotal);
-    for (std::uint32_t s = 0; s < kSymbols; ++s)
-      for (std::uint32_t i = 0, f = model.frequency(c, s); i < f; ++i) slots_.push_back(s | (f - 1) << 8 | i << 20);
+    index_[c] = static_cast<std::uint16_t>(tables_.size());
+    RansTable& table = tables_.emplace_back();
+    std::uint32_t slot = 0;
+    for (std::size_t s = 0; s < kSymbols; ++s) {
+      const std::uint32_t frequency = model.frequency(c, s);
+      table.start_frequency[s] = slot << 16 | frequency;
+      for (std::uint32_t i = 0; i < frequency; ++i) table.symbol[slot++] = static_cast<std::uint8_t>(s);
+    }
   }
 }
 
-Result<RansDecoder> RansDecoder::start(ByteView bytes) {
-  if (bytes.size() < 8) return Error(Code::malformed, "coded numbers are cut short");
+Result<RansDecoder> RansDecoder::start(ByteView bytes, std::size_t size) {
+  if (size < 8) return Error(Code::malformed, "coded numbers are cut short");
   RansDecoder decoder;
   for (std::size_t i = 0; i < 8; ++i) decoder.state_[i / 4] |= static_cast<std::uint32_t>(bytes[i]) << (i % 4 * 8);
   decoder.at_ = bytes.data() + 8;
-  decoder.end_ = bytes.data() + bytes.size();
+  decoder.end_ = bytes.data() + size;
   return decoder;
 }
 

@@ -63,36 +63,44 @@ class RansEncoder {
   std::vector<Entry> entries_;
 };
 
-// Slots: symbol (8 bits) | frequency - 1 (12) | offset within the symbol (12).
+// One context's tables, small so that those in use stay in the fastest cache.
+struct RansTable {
+  std::array<std::uint8_t, kProbTotal> symbol;          // of each slot
+  std::array<std::uint32_t, kSymbols> start_frequency;  // first slot << 16 | frequency
+};
+
 class RansTables {
  public:
   explicit RansTables(const Model& model);
-  const std::uint32_t* of(std::size_t context) const { return slots_.data() + index_[context] * kProbTotal; }
+  const RansTable& of(std::size_t context) const { return tables_[index_[context]]; }
 
  private:
-  std::vector<std::uint32_t> slots_;
+  std::vector<RansTable> tables_;
   std::vector<std::uint16_t> index_;  // unused contexts share a table that always gives symbol 0
 };
 
+// Bytes that must stand readable behind what RansDecoder and BitReader are given: they read ahead, and ignore it.
+inline constexpr std::size_t kReadAhead = 8;
+
 class RansDecoder {
  public:
-  // `bytes` must outlive the decoder. malformed when too short.
-  static Result<RansDecoder> start(ByteView bytes);
-  std::uint8_t next(const std::uint32_t* table) {
+  // The first `size` bytes of `bytes` are coded; kReadAhead more must be there. Both must outlive the decoder.
+  // malformed when too short.
+  static Result<RansDecoder> start(ByteView bytes, std::size_t size);
+  // Without a branch that depends on the data: it would be mispredicted every few symbols.
+  std::uint8_t next(const RansTable& table) {
     std::uint32_t& x = state_[turn_];
     turn_ ^= 1;
-    const std::uint32_t slot = table[x & (kProbTotal - 1)];
-    x = ((slot >> 8 & 0xfff) + 1) * (x >> kProbBits) + (slot >> 20);
-    if (x < (1U << 16)) {
-      if (at_ + 2 > end_) {
-        overrun_ = true;
-        x |= 1U << 16;
-      } else {
-        x = x << 16 | at_[0] | static_cast<std::uint32_t>(at_[1]) << 8;
-        at_ += 2;
-      }
-    }
-    return static_cast<std::uint8_t>(slot);
+    const std::uint32_t slot = x & (kProbTotal - 1);
+    const std::uint8_t symbol = table.symbol[slot];
+    const std::uint32_t entry = table.start_frequency[symbol];
+    const std::uint32_t y = (entry & 0xffff) * (x >> kProbBits) + slot - (entry >> 16);
+    const std::uint32_t word = at_[0] | static_cast<std::uint32_t>(at_[1]) << 8;
+    const bool low = y < (1U << 16);
+    x = low ? y << 16 | word : y;
+    overrun_ |= low & (at_ >= end_);
+    at_ += low & (at_ < end_) ? 2 : 0;
+    return symbol;
   }
   // All input used and both states back where the encoder began: what a flipped bit nearly always breaks.
   bool finished() const { return !overrun_ && at_ == end_ && state_[0] == (1U << 16) && state_[1] == (1U << 16); }
@@ -131,13 +139,10 @@ class BitWriter {
 
 class BitReader {
  public:
-  explicit BitReader(ByteView bytes) : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
+  // The first `size` bytes of `bytes`; kReadAhead more must be there.
+  BitReader(ByteView bytes, std::size_t size) : at_(bytes.data()), end_(bytes.data() + size) {}
   std::uint32_t take(unsigned bits) {  // bits <= 32
-    if (count_ < bits) refill();
-    if (count_ < bits) {
-      overrun_ = true;
-      count_ = 64;
-    }
+    if (count_ < bits) refill(bits);
     const auto value = static_cast<std::uint32_t>(held_ & ((std::uint64_t{1} << bits) - 1));
     held_ >>= bits;
     count_ -= bits;
@@ -146,11 +151,23 @@ class BitReader {
   bool finished() const { return !overrun_ && at_ == end_ && held_ == 0 && count_ < 8; }
 
  private:
-  void refill() {
+  // What stands above count_ in held_ is always what will be read there again.
+  void refill(unsigned bits) {
+    if (end_ - at_ >= 8) {
+      std::uint64_t next = 0;
+      for (int i = 7; i >= 0; --i) next = next << 8 | at_[i];
+      held_ |= next << count_;
+      at_ += (63 - count_) >> 3;
+      count_ |= 56;
+      return;
+    }
     while (count_ <= 56 && at_ != end_) {
       held_ |= static_cast<std::uint64_t>(*at_++) << count_;
       count_ += 8;
     }
+    if (count_ >= bits) return;
+    overrun_ = true;
+    count_ = 56;  // zeros: the caller finds out at the end
   }
   const std::uint8_t* at_;
   const std::uint8_t* end_;

@@ -71,9 +71,9 @@ std::uint64_t NumberReader::bounded(std::uint64_t limit, std::string_view what) 
   return ok() ? value : 0;
 }
 
-Bytes NumberReader::bytes(std::size_t size) {
-  Bytes out(ok() ? size : 0);
-  if (ok()) status_ = source_.read(out);
+Bytes NumberReader::bytes(std::size_t size, std::size_t more) {
+  Bytes out(ok() ? size + more : 0);
+  if (ok()) status_ = source_.read({out.data(), size});
   if (!ok()) out.clear();
   return out;
 }

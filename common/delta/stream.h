@@ -53,8 +53,8 @@ class NumberReader {
   std::int64_t signed_varint();
   // A varint of at most `limit`; malformed, with `what` in the sentence, beyond it.
   std::uint64_t bounded(std::uint64_t limit, std::string_view what);
-  // `size` bytes; the caller has bounded it.
-  Bytes bytes(std::size_t size);
+  // `size` bytes, which the caller has bounded, and `more` zeros behind them.
+  Bytes bytes(std::size_t size, std::size_t more = 0);
   void fail(std::string_view why);
   const Status& status() const { return status_; }
   bool ok() const { return status_.has_value(); }

@@ -28,13 +28,16 @@ Result<RansTables> read_tables(NumberReader& in, std::size_t contexts) {
 
 // One chunk of coded numbers, read and ready.
 struct Chunk {
-  Bytes coded, plain;
+  std::size_t coded_size = 0, plain_size = 0;
+  Bytes coded, plain;  // with kReadAhead bytes more
 };
 
 Result<Chunk> read_chunk(NumberReader& in) {
-  const std::size_t coded = in.bounded(kMaxCoded, "a chunk");
-  const std::size_t plain = in.bounded(kMaxPlainBits, "a chunk's plain bits");
-  Chunk chunk{in.bytes(coded), in.bytes(plain)};
+  Chunk chunk;
+  chunk.coded_size = in.bounded(kMaxCoded, "a chunk");
+  chunk.plain_size = in.bounded(kMaxPlainBits, "a chunk's plain bits");
+  chunk.coded = in.bytes(chunk.coded_size, kReadAhead);
+  chunk.plain = in.bytes(chunk.plain_size, kReadAhead);
   TRY(in.status());
   return chunk;
 }
@@ -47,8 +50,8 @@ Status decode_chunks(const TensorShape& shape, NumberReader& in, ByteSink& sink,
     const std::size_t count =
         static_cast<std::size_t>(std::min<std::uint64_t>(kChunkElements, shape.elements() - done));
     TRY_ASSIGN(const Chunk chunk, read_chunk(in));
-    TRY_ASSIGN(RansDecoder decoder, RansDecoder::start(chunk.coded));
-    BitReader bits(chunk.plain);
+    TRY_ASSIGN(RansDecoder decoder, RansDecoder::start(chunk.coded, chunk.coded_size));
+    BitReader bits(chunk.plain, chunk.plain_size);
     out.resize(count * sizeof(Stored));
     for (std::size_t i = 0; i < count; ++i) {
       const Stored element = one(decoder, bits, done + i);
@@ -63,7 +66,7 @@ Status decode_chunks(const TensorShape& shape, NumberReader& in, ByteSink& sink,
 
 template <class T>
 Status decode_difference(const TensorShape& shape, NumberReader& in, ByteView base, std::size_t rank, ByteSink& sink) {
-  Factors factors{.rank = 0, .scale_log2 = 0, .rows = 0, .columns = 0, .left = {}, .right = {}};
+  Factors factors{.rank = 0, .scale_log2 = 0, .rows = 0, .columns = 0, .left = {}, .right = {}, .pairs = {}};
   if (rank > 0) {
     TRY_ASSIGN(factors,
                read_factors(in, rank, static_cast<std::size_t>(shape.rows), static_cast<std::size_t>(shape.columns)));

@@ -190,7 +190,8 @@ Factors no_factors(const TensorShape& shape) {
           .rows = static_cast<std::size_t>(shape.rows),
           .columns = static_cast<std::size_t>(shape.columns),
           .left = {},
-          .right = {}};
+          .right = {},
+          .pairs = {}};
 }
 
 template <class T>

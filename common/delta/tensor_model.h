@@ -24,7 +24,8 @@ inline constexpr int kLargeFrom = 64;  // 1/16: an expected residual of 16 ulps
 inline constexpr int kSmallestLevel = -40;
 inline constexpr int kMaxLowBits = 24;  // after very different neighbours the expectation may be far out of range
 
-// The expected size of residuals: a moving average of their logarithms along the row and one a column.
+// The expected size of residuals: a moving average of their logarithms along the row and one a column. The row's lags
+// by kLag elements, so that a decoder can have several elements under way at once.
 class ScaleTracker {
  public:
   explicit ScaleTracker(std::size_t columns) : columns_(columns, kUnknown) {}
@@ -41,7 +42,9 @@ class ScaleTracker {
   // The same with the logarithm itself, in 1/16.
   void update_log(std::size_t column, int sixteenths) {
     const int log = sixteenths * 16;
-    row_ += (log - row_) >> kRowShift;
+    int& late = late_[turn_++ % kLag];
+    row_ += (late - row_) >> kRowShift;
+    late = log;
     if (columns_.empty()) return;
     std::int16_t& c = columns_[column];
     c = static_cast<std::int16_t>(c == kUnknown ? row_ : c + ((log - c) >> kColumnShift));
@@ -52,7 +55,10 @@ class ScaleTracker {
   static constexpr int kOfNothing = -32;  // a residual of 0 counts as a quarter of an ulp
   static constexpr int kRowShift = 5;
   static constexpr int kColumnShift = 4;
+  static constexpr unsigned kLag = 4;
   int row_ = 0;
+  int late_[kLag] = {};
+  unsigned turn_ = 0;
   std::vector<std::int16_t> columns_;  // in 1/256
 };
 

@@ -34,7 +34,9 @@ TEST(RansTest, symbols_come_back_at_about_the_cost_that_the_model_says) {
     RansEncoder(model).encode(s.contexts, s.symbols, bytes);
     EXPECT_LE(double(bytes.size()), model.cost_bits(s.counts) / 8 * 1.001 + 10);
     const RansTables tables(model);
-    auto decoder = RansDecoder::start(bytes);
+    const std::size_t size = bytes.size();
+    bytes.resize(size + kReadAhead);
+    auto decoder = RansDecoder::start(bytes, size);
     ASSERT_TRUE(decoder);
     for (std::size_t i = 0; i < length; ++i) ASSERT_EQ(decoder->next(tables.of(s.contexts[i])), s.symbols[i]) << i;
     EXPECT_TRUE(decoder->finished());
@@ -67,7 +69,8 @@ TEST(RansTest, tables_come_back_and_damaged_ones_are_refused) {
     const auto read = Model::read(damaged, 5);
     if (!read) continue;
     const RansTables tables(*read);  // whatever is accepted must be whole: every slot filled
-    for (std::size_t c = 0; c < 5; ++c) EXPECT_NE(tables.of(c), nullptr);
+    for (std::size_t c = 0; c < 5; ++c)
+      for (std::uint8_t symbol : tables.of(c).symbol) EXPECT_NE(tables.of(c).start_frequency[symbol] & 0xffff, 0U);
   }
 }
 
@@ -96,7 +99,9 @@ TEST(BitsTest, come_back_in_order_and_the_end_is_known) {
     writer.put(value, bits);
   }
   writer.flush();
-  BitReader reader(bytes);
+  const std::size_t size = bytes.size();
+  bytes.resize(size + kReadAhead);
+  BitReader reader(bytes, size);
   for (const auto& [value, bits] : written) ASSERT_EQ(reader.take(bits), value);
   EXPECT_TRUE(reader.finished());
   reader.take(32);
