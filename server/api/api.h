@@ -1,0 +1,63 @@
+// What every resource of the API works with. Made by server/app, lives as long as the HTTP server.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "common/async/pool.h"
+#include "common/crypto/ed25519.h"
+#include "common/crypto/paseto.h"
+#include "common/obs/metrics.h"
+#include "common/rng/rng.h"
+#include "common/time/clock.h"
+#include "server/api/busy.h"
+#include "server/api/throttle.h"
+#include "server/store/blobs.h"
+#include "server/store/store.h"
+
+namespace drover::api {
+
+// The server's own keys. None of them can make a release: those keys are people's.
+struct Keys {
+  crypto::LocalKey session;  // session tokens and challenges
+  crypto::KeyPair snapshot, timestamp, director;
+};
+
+struct Settings {
+  std::chrono::seconds poll{60};                           // how often devices ask
+  std::chrono::seconds session{4 * 3600};                  // life of a device's session token
+  std::chrono::seconds assignment{7 * 24 * 3600};          // life of a director's document
+  std::chrono::seconds snapshot{30 * 24 * 3600};           // life of snapshot.json; signed anew at half of it
+  std::chrono::seconds timestamp{24 * 3600};               // the same of timestamp.json
+  std::int64_t max_pending = 10'000;                       // devices that wait for acceptance; more are refused
+};
+
+struct Counters {
+  explicit Counters(metrics::Registry& registry);
+  metrics::Counter& checkins_idle;
+  metrics::Counter& checkins_news;
+  metrics::Counter& sessions;
+  metrics::Counter& events;
+  metrics::Counter& assignments;
+  metrics::Counter& refused;
+};
+
+struct Api {
+  store::Store& store;
+  store::Blobs& blobs;
+  async::Pool& disk;
+  const Keys& keys;
+  const Settings settings;
+  const Clock& clock;
+  Rng& rng;
+  metrics::Registry& metrics;
+  Counters counters{metrics};
+  Throttle throttle{};
+  Busy uploads{};
+  // {"poll_seconds":n}: what every idle check-in is answered.
+  std::shared_ptr<const std::string> idle_answer{};
+};
+
+}  // namespace drover::api

@@ -1,0 +1,99 @@
+#include "server/api/journey/outcome.h"
+
+#include "server/api/journey/engine.h"
+
+namespace drover::api {
+namespace {
+
+rollout::Standing standing_of(wire::Outcome outcome) {
+  switch (outcome) {
+    case wire::Outcome::succeeded: return rollout::Standing::succeeded;
+    case wire::Outcome::failed: return rollout::Standing::failed;
+    case wire::Outcome::rolled_back: return rollout::Standing::rolled_back;
+    case wire::Outcome::aborted: return rollout::Standing::aborted;
+    case wire::Outcome::started:
+    case wire::Outcome::progress: break;
+  }
+  return rollout::Standing::in_flight;
+}
+
+bool is_activated_by(wire::Step step) {
+  return step == wire::Step::activate || step == wire::Step::confirm || step == wire::Step::commit;
+}
+
+void note_progress(store::Deployment& deployment, const wire::Event& event, WallTime now) {
+  deployment.step = wire::to_text(event.step);
+  if (event.code != Code::ok || wire::is_final(event.outcome)) deployment.code = event.code;
+  if (!event.detail.empty() || wire::is_final(event.outcome)) deployment.detail = event.detail;
+  deployment.bytes_fetched = std::max(deployment.bytes_fetched, event.bytes_fetched);
+  deployment.bytes_resumed = std::max(deployment.bytes_resumed, event.bytes_resumed);
+  deployment.updated_at = now;
+}
+
+// The way back has ended. For a device that had succeeded it is an answer to the rollback; one that was still in flight
+// has thereby ended its deployment.
+Status end_return(store::Writer& writer, store::Deployment& deployment, const wire::Event& event, WallTime now) {
+  if (!wire::is_final(event.outcome) || deployment.return_ended) return writer.deployments.update(deployment);
+  const bool back = event.outcome == wire::Outcome::succeeded;
+  deployment.return_ended = true;
+  if (deployment.standing != rollout::Standing::succeeded)
+    return move_deployment(writer, deployment, rollout::Standing::rolled_back, now);
+  TRY(writer.deployments.update(deployment));
+  TRY_ASSIGN(auto row, writer.rollouts.find_no(deployment.rollout_no));
+  if (!row) return {};
+  const auto result = back ? rollout::Return::returned : rollout::Return::failed;
+  const Status fed = feed(writer, *row, {now, rollout::ReturnEnded{result}});
+  if (!fed && fed.error().code() != Code::conflict && fed.error().code() != Code::invalid_argument) return fed;
+  return {};
+}
+
+Status apply_event(store::Writer& writer, const store::Device& device, const wire::Event& event, WallTime now) {
+  TRY(writer.devices.add_event(device.no, event, now));
+  const auto name = store::parse_deployment_id(event.deployment);
+  if (!name) return {};
+  TRY_ASSIGN(auto deployment, writer.deployments.find(name->no));
+  // A deployment of another device or of a lost database is history without consequences.
+  if (!deployment || deployment->device_no != device.no) return {};
+  if (name->back) return end_return(writer, *deployment, event, now);
+  const bool open = deployment->standing == rollout::Standing::in_flight ||
+                    deployment->standing == rollout::Standing::silent;
+  if (open) {
+    note_progress(*deployment, event, now);
+    if (is_activated_by(event.step)) deployment->activated = true;
+  }
+  if (open && wire::is_final(event.outcome)) return move_deployment(writer, *deployment, standing_of(event.outcome), now);
+  return writer.deployments.update(*deployment);
+}
+
+}  // namespace
+
+Result<wire::Report> open_report(const wire::SignedReport& signed_report, const store::Device& device) {
+  std::string message(wire::kReportContext);
+  message += signed_report.payload;
+  TRY_ASSIGN(const Bytes signature, from_hex(signed_report.signature));
+  if (!crypto::verify(device.key, as_bytes(message), signature))
+    return Error(Code::bad_signature, "the report is not signed by this device's key");
+  TRY_ASSIGN(wire::Report report, wire::decode_report(signed_report.payload).within("the report"));
+  if (report.device_id != device.view.id) return Error(Code::wrong_device, "the report names another device");
+  return report;
+}
+
+Result<Applied> apply_report(store::Writer& writer, const store::Device& device, const wire::Report& report,
+                             WallTime now) {
+  Applied out;
+  out.acked_seq = device.acked_seq;
+  if (!report.events.empty() && report.events.front().seq > device.acked_seq + 1)
+    return Error(Code::conflict, "the report begins at event " + std::to_string(report.events.front().seq) +
+                                     ", the next one expected is " + std::to_string(device.acked_seq + 1));
+  for (const wire::Event& event : report.events) {
+    if (event.seq <= out.acked_seq) continue;
+    TRY(apply_event(writer, device, event, now));
+    out.acked_seq = event.seq;
+    ++out.events;
+  }
+  if (out.events > 0) TRY(writer.devices.set_acked(device.no, out.acked_seq));
+  TRY(writer.devices.replace_installed(device.no, report.installed));
+  return out;
+}
+
+}  // namespace drover::api

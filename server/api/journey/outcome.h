@@ -1,0 +1,23 @@
+// A device's report: events stored, deployments moved, counters of rollouts with them, each event exactly once.
+#pragma once
+
+#include "common/base/result.h"
+#include "proto/wire/device.h"
+#include "server/store/store.h"
+
+namespace drover::api {
+
+// The device key's signature over the payload, then its form, then that it names this device.
+// bad_signature, malformed, wrong_device.
+Result<wire::Report> open_report(const wire::SignedReport& signed_report, const store::Device& device);
+
+// Events up to device.acked_seq are passed over (they were counted before); a gap is refused with conflict. Everything
+// moves in the open transaction. Gives the highest stored number, and how many events were new.
+struct Applied {
+  std::uint64_t acked_seq = 0;
+  std::size_t events = 0;
+};
+Result<Applied> apply_report(store::Writer& writer, const store::Device& device, const wire::Report& report,
+                             WallTime now);
+
+}  // namespace drover::api

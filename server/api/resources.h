@@ -1,0 +1,73 @@
+// Every handler of the API, by resource. Each decodes strictly, does its work through the store, and answers; errors become
+// problem details in the router.
+#pragma once
+
+#include "server/api/call.h"
+
+namespace drover::api {
+
+// device.cpp: what devices call
+Answer post_challenge(Api& api, Call& call);
+Answer post_session(Api& api, Call& call);
+// checkin.cpp
+Answer post_checkin(Api& api, Call& call);
+// The answer to an idle check-in without a coroutine and without the database; false: it is not an idle one.
+bool answer_idle_checkin(Api& api, const net::Request& request, net::Response& response);
+
+// devices.cpp
+Answer list_devices(Api& api, Call& call);
+Answer get_device(Api& api, Call& call);
+Answer post_device(Api& api, Call& call);
+Answer accept_device(Api& api, Call& call);
+Answer patch_device(Api& api, Call& call);
+Answer delete_device(Api& api, Call& call);
+
+// enrolment.cpp
+Answer list_enrolment_tokens(Api& api, Call& call);
+Answer post_enrolment_token(Api& api, Call& call);
+Answer delete_enrolment_token(Api& api, Call& call);
+
+// groups.cpp
+Answer list_groups(Api& api, Call& call);
+Answer get_group(Api& api, Call& call);
+Answer post_group(Api& api, Call& call);
+Answer put_group(Api& api, Call& call);
+Answer delete_group(Api& api, Call& call);
+Answer preview_group(Api& api, Call& call);
+
+// releases.cpp
+Answer list_models(Api& api, Call& call);
+Answer list_releases(Api& api, Call& call);
+Answer get_release(Api& api, Call& call);
+
+// uploads.cpp, blobs.cpp
+Answer post_upload(Api& api, Call& call);
+Answer get_upload(Api& api, Call& call);
+Answer patch_upload(Api& api, Call& call);
+Answer get_blob(Api& api, Call& call);
+
+// metadata.cpp
+Answer get_metadata(Api& api, Call& call);
+Answer post_metadata(Api& api, Call& call);
+Answer get_trust(Api& api, Call& call);
+
+// rollouts.cpp
+Answer list_rollouts(Api& api, Call& call);
+Answer get_rollout(Api& api, Call& call);
+Answer post_rollout(Api& api, Call& call);
+Answer command_rollout(Api& api, Call& call);
+Answer list_deployments(Api& api, Call& call);
+
+// people.cpp
+Answer get_whoami(Api& api, Call& call);
+Answer list_tokens(Api& api, Call& call);
+Answer post_token(Api& api, Call& call);
+Answer delete_token(Api& api, Call& call);
+Answer list_audit(Api& api, Call& call);
+
+// health.cpp
+Answer get_healthz(Api& api, Call& call);
+Answer get_readyz(Api& api, Call& call);
+Answer get_metrics(Api& api, Call& call);
+
+}  // namespace drover::api

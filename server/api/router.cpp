@@ -1,0 +1,248 @@
+#include "server/api/router.h"
+
+#include <array>
+
+#include "common/db/connection.h"
+#include "common/obs/log.h"
+#include "server/api/change.h"
+#include "server/api/resources.h"
+#include "server/auth/token.h"
+#include "common/tuf/limits.h"
+
+namespace drover::api {
+namespace {
+
+constexpr std::string_view kPrefix = "/api/v1";
+constexpr std::uint64_t kSmallBody = 64 * 1024;
+constexpr std::uint64_t kGroupBody = 1 << 20;
+constexpr std::uint64_t kUploadBody = std::uint64_t{1} << 40;
+constexpr std::size_t kMaxSegments = 8;
+
+struct Row {
+  std::string_view id;  // as in auth::routes()
+  HandlerFn handler;
+  std::uint64_t body = 0;  // the most that is read of one
+  bool stream = false;
+};
+
+constexpr std::array kRows = {
+    Row{"POST /device/checkin", post_checkin, wire::kMaxCheckinBody},
+    Row{"POST /device/challenge", post_challenge, kSmallBody},
+    Row{"POST /device/session", post_session, wire::kMaxCheckinBody},
+    Row{"GET /blobs/{digest}", get_blob},
+    Row{"GET /metadata/{file}", get_metadata},
+    Row{"POST /metadata/{role}", post_metadata, tuf::kMaxTargetsBytes},
+    Row{"GET /trust", get_trust},
+    Row{"GET /whoami", get_whoami},
+    Row{"GET /devices", list_devices},
+    Row{"POST /devices", post_device, kSmallBody},
+    Row{"GET /devices/{id}", get_device},
+    Row{"PATCH /devices/{id}", patch_device, kSmallBody},
+    Row{"DELETE /devices/{id}", delete_device, kSmallBody},
+    Row{"POST /devices/{id}/accept", accept_device, kSmallBody},
+    Row{"GET /enrolment-tokens", list_enrolment_tokens},
+    Row{"POST /enrolment-tokens", post_enrolment_token, kSmallBody},
+    Row{"DELETE /enrolment-tokens/{id}", delete_enrolment_token, kSmallBody},
+    Row{"GET /groups", list_groups},
+    Row{"POST /groups", post_group, kGroupBody},
+    Row{"POST /groups/preview", preview_group, kSmallBody},
+    Row{"GET /groups/{name}", get_group},
+    Row{"PUT /groups/{name}", put_group, kGroupBody},
+    Row{"DELETE /groups/{name}", delete_group, kSmallBody},
+    Row{"GET /models", list_models},
+    Row{"GET /models/{model}/releases", list_releases},
+    Row{"GET /models/{model}/releases/{version}", get_release},
+    Row{"POST /uploads", post_upload, kSmallBody},
+    Row{"GET /uploads/{id}", get_upload},
+    Row{"PATCH /uploads/{id}", patch_upload, kUploadBody, true},
+    Row{"GET /rollouts", list_rollouts},
+    Row{"POST /rollouts", post_rollout, wire::kMaxRolloutBody},
+    Row{"GET /rollouts/{id}", get_rollout},
+    Row{"GET /rollouts/{id}/deployments", list_deployments},
+    Row{"POST /rollouts/{id}/promote", command_rollout, kSmallBody},
+    Row{"POST /rollouts/{id}/pause", command_rollout, kSmallBody},
+    Row{"POST /rollouts/{id}/resume", command_rollout, kSmallBody},
+    Row{"POST /rollouts/{id}/halt", command_rollout, kSmallBody},
+    Row{"POST /rollouts/{id}/abort", command_rollout, kSmallBody},
+    Row{"POST /rollouts/{id}/rollback", command_rollout, kSmallBody},
+    Row{"GET /audit", list_audit},
+    Row{"GET /tokens", list_tokens},
+    Row{"POST /tokens", post_token, kSmallBody},
+    Row{"DELETE /tokens/{id}", delete_token, kSmallBody},
+};
+// Outside /api/v1.
+constexpr std::array kRootRows = {
+    Row{"GET /healthz", get_healthz},
+    Row{"GET /readyz", get_readyz},
+    Row{"GET /metrics", get_metrics},
+};
+
+std::string_view next_segment(std::string_view& path) {
+  if (!path.empty() && path.front() == '/') path.remove_prefix(1);
+  const std::size_t end = path.find('/');
+  const std::string_view segment = path.substr(0, end);
+  path.remove_prefix(end == std::string_view::npos ? path.size() : end);
+  return segment;
+}
+
+// Does the path have the shape of the pattern? `raw` gets what stands for {...}, still encoded.
+bool fits(std::string_view pattern, std::string_view path, std::vector<std::string_view>* raw) {
+  if (raw != nullptr) raw->clear();
+  while (!pattern.empty() && !path.empty()) {
+    const std::string_view wanted = next_segment(pattern), given = next_segment(path);
+    if (given.empty()) return false;
+    if (wanted.starts_with('{')) {
+      if (raw != nullptr) raw->push_back(given);
+    } else if (wanted != given) {
+      return false;
+    }
+  }
+  return pattern.empty() && path.empty();
+}
+
+struct Match {
+  const Row* row = nullptr;
+  bool path_known = false;  // with another method
+};
+
+bool method_fits(std::string_view wanted, net::Method method) {
+  if (wanted == "GET") return method == net::Method::get || method == net::Method::head;
+  return wanted == net::method_name(method);
+}
+
+template <std::size_t n>
+Match match_rows(const std::array<Row, n>& rows, net::Method method, std::string_view path,
+                 std::vector<std::string_view>* raw) {
+  Match match;
+  for (const Row& row : rows) {
+    const std::size_t space = row.id.find(' ');
+    if (!fits(row.id.substr(space + 1), path, raw)) continue;
+    match.path_known = true;
+    if (!method_fits(row.id.substr(0, space), method)) continue;
+    match.row = &row;
+    return match;
+  }
+  return match;
+}
+
+Match match_route(net::Method method, std::string_view path, std::vector<std::string_view>* raw) {
+  if (path.starts_with(kPrefix)) return match_rows(kRows, method, path.substr(kPrefix.size()), raw);
+  return match_rows(kRootRows, method, path, raw);
+}
+
+// --- who asks --------------------------------------------------------------------------------------------------------
+
+Status identify_person(Api& api, Call& call, std::string_view token) {
+  const Error wrong(Code::unauthenticated, "this token is not valid (any more); log in again");
+  const auto hash = auth::token_hash(token);
+  if (!hash) return wrong;
+  const auto control = api.store.control();
+  const auto found = control->tokens.find(*hash);
+  if (found == control->tokens.end()) return wrong;
+  if (api.clock.wall() >= found->second.expires) return Error(Code::unauthenticated, "this token has expired");
+  call.who.kind = auth::Principal::Kind::person;
+  call.who.id = found->second.id;
+  call.who.name = found->second.name;
+  call.who.role = found->second.role;
+  return {};
+}
+
+Status identify(Api& api, Call& call) {
+  const std::string_view token = call.request.bearer();
+  if (token.empty()) return {};
+  if (!api.throttle.allows(call.request.remote, api.clock.mono()))
+    return Error(Code::rate_limited, "too many wrong tokens from this address; wait a minute");
+  if (auth::is_token(token)) {
+    Status status = identify_person(api, call, token);
+    if (!status) api.throttle.failed(call.request.remote, api.clock.mono());
+    return status;
+  }
+  auto claims = open_session(api.keys.session, token, api.clock.wall());
+  if (!claims) {
+    api.throttle.failed(call.request.remote, api.clock.mono());
+    return std::move(claims).error();
+  }
+  call.who.kind = auth::Principal::Kind::device;
+  call.who.id = call.who.name = claims->device_id;
+  call.session = std::move(*claims);
+  return {};
+}
+
+Status decode_params(Call& call, const std::vector<std::string_view>& raw) {
+  for (const std::string_view one : raw) {
+    TRY_ASSIGN(std::string decoded, net::percent_decode(one));
+    call.params.push_back(std::move(decoded));
+  }
+  return {};
+}
+
+net::Response problem(const Call& call, const Error& error) {
+  if (http_status(error.code()) >= 500 && error.code() != Code::unavailable)
+    log::failure("a request failed", error, {{"route", call.route}, {"who", call.who.name}});
+  net::Response response = net::problem_response(error);
+  if (error.code() == Code::unauthenticated) response.headers.add("WWW-Authenticate", "Bearer");
+  if (error.code() == Code::rate_limited || error.code() == Code::unavailable)
+    response.headers.add("Retry-After", error.code() == Code::rate_limited ? "60" : "2");
+  return response;
+}
+
+net::Response no_route(const Match& match) {
+  if (!match.path_known) return net::problem_response(404, Code::not_found, "there is nothing at this address");
+  return net::problem_response(405, Code::unsupported, "this address does not know that method");
+}
+
+boost::asio::awaitable<net::Response> handle(Api& api, net::Request& request) {
+  std::vector<std::string_view> raw;
+  raw.reserve(kMaxSegments);
+  const Match match = match_route(request.method, request.path, &raw);
+  if (match.row == nullptr) co_return no_route(match);
+  Call call{request, match.row->id, auth::Principal(), std::vector<std::string>(), std::nullopt};
+  Status ready = decode_params(call, raw);
+  if (ready) ready = identify(api, call);
+  if (!ready) co_return problem(call, ready.error());
+  const auth::Decision decision = auth::authorise(call.who, call.route);
+  if (!decision.allowed) {
+    api.counters.refused.add();
+    if (decision.code == Code::permission_denied) co_await record_refusal(api, call, decision.code);
+    const Error refused(decision.code, decision.why);
+    co_return problem(call, refused);
+  }
+  Result<net::Response> response = co_await match.row->handler(api, call);
+  if (!response) co_return problem(call, response.error());
+  co_return std::move(*response);
+}
+
+}  // namespace
+
+Counters::Counters(metrics::Registry& registry)
+    : checkins_idle(registry.counter("drover_checkins_total", "Check-ins answered", {{"kind", "idle"}})),
+      checkins_news(registry.counter("drover_checkins_total", "Check-ins answered", {{"kind", "news"}})),
+      sessions(registry.counter("drover_sessions_total", "Device sessions opened")),
+      events(registry.counter("drover_events_total", "Events of devices stored")),
+      assignments(registry.counter("drover_assignments_total", "Assignments signed")),
+      refused(registry.counter("drover_refused_total", "Requests without the right")) {
+  registry.counter_reader("drover_sql_statements_total", "SQL statements run",
+                          [] { return static_cast<double>(db::statements_run()); });
+}
+
+net::Handler make_handler(Api& api) {
+  return [&api](net::Request& request) { return handle(api, request); };
+}
+
+net::FastPath make_fast_path(Api& api) {
+  return [&api](const net::Request& request, net::Response& response) {
+    return answer_idle_checkin(api, request, response);
+  };
+}
+
+net::BodyPlanner make_body_planner() {
+  return [](const net::Request& request) {
+    const Match match = match_route(request.method, request.path, nullptr);
+    net::BodyPlan plan;
+    plan.limit = match.row == nullptr ? 0 : match.row->body;
+    plan.stream = match.row != nullptr && match.row->stream;
+    return plan;
+  };
+}
+
+}  // namespace drover::api

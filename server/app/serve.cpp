@@ -1,0 +1,160 @@
+#include "server/app/serve.h"
+
+#include <atomic>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "common/async/pool.h"
+#include "common/obs/log.h"
+#include "server/api/journey/engine.h"
+#include "server/api/journey/publish.h"
+#include "server/api/router.h"
+
+namespace drover::server {
+namespace {
+
+constexpr unsigned kDiskThreads = 2;
+constexpr std::size_t kDiskQueue = 1024;
+constexpr std::chrono::seconds kTick{1};
+constexpr int kFlushEvery = 5;            // ticks
+constexpr int kRefreshEvery = 60;         // ticks between two looks at the online roles' expiry
+constexpr int kCleanEvery = 600;          // and at forgotten uploads
+constexpr std::chrono::seconds kUploadLife{7 * 24 * 3600};
+constexpr std::size_t kCleanAtOnce = 100;
+
+class RunningServer final : public Server {
+ public:
+  RunningServer(const ServeOptions& options, api::Keys keys, std::unique_ptr<store::Store> store,
+                std::unique_ptr<store::Blobs> blobs, const Clock& clock, Rng& rng)
+      : stop_within_(options.stop_within), keys_(std::move(keys)), store_(std::move(store)), blobs_(std::move(blobs)),
+        disk_("disk", kDiskThreads, kDiskQueue),
+        api_{*store_, *blobs_, disk_, keys_, options.api, clock, rng, metrics_} {
+    std::string idle = "{\"poll_seconds\":";
+    idle += std::to_string(options.api.poll.count());
+    idle += '}';
+    api_.idle_answer = std::make_shared<const std::string>(std::move(idle));
+    add_metrics();
+  }
+  ~RunningServer() override { stop(); }
+
+  Status bind(const net::HttpServerOptions& options) {
+    TRY_ASSIGN(http_, net::HttpServer::create(options, api::make_handler(api_), api::make_fast_path(api_),
+                                              api::make_body_planner()));
+    return {};
+  }
+
+  void start() override;
+  void stop() override;
+  store::Store& store() override { return *store_; }
+  net::HttpServer& http() override { return *http_; }
+
+ private:
+  void add_metrics();
+  static boost::asio::awaitable<void> keep_time(RunningServer& self);
+  static boost::asio::awaitable<void> tick(RunningServer& self);
+  static boost::asio::awaitable<void> refresh(RunningServer& self);
+  static boost::asio::awaitable<void> clean_uploads(RunningServer& self);
+
+  std::chrono::milliseconds stop_within_;
+  const api::Keys keys_;
+  metrics::Registry metrics_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<store::Blobs> blobs_;
+  async::Pool disk_;
+  api::Api api_;
+  std::unique_ptr<net::HttpServer> http_;
+  std::atomic<bool> stopping_{false};
+};
+
+void RunningServer::add_metrics() {
+  metrics_.counter_reader("drover_store_commits_total", "Transactions committed",
+                          [this] { return static_cast<double>(store_->stats().commits); });
+  metrics_.counter_reader("drover_store_writes_total", "Writes in those transactions",
+                          [this] { return static_cast<double>(store_->stats().writes); });
+  metrics_.gauge_reader("drover_store_waiting", "Writes that wait for the writer",
+                        [this] { return static_cast<double>(store_->stats().waiting); });
+  metrics_.gauge_reader("drover_control_revision", "Revision of the control plane",
+                        [this] { return static_cast<double>(store_->revision()); });
+  metrics_.gauge_reader("drover_connections", "Open connections",
+                        [this] { return static_cast<double>(http_->stats().open.load()); });
+  metrics_.counter_reader("drover_requests_total", "Requests answered",
+                          [this] { return static_cast<double>(http_->stats().requests.load()); });
+}
+
+// --- what happens as time goes by ------------------------------------------------------------------------------------
+
+boost::asio::awaitable<void> RunningServer::tick(RunningServer& self) {
+  bool any = false;
+  const auto control = self.store_->control();
+  for (const store::RolloutEntry& entry : control->rollouts) any = any || entry.ticks;
+  if (!any) co_return;
+  store::WriteFn<void> write = [now = self.api_.clock.wall()](store::Writer& writer) {
+    return api::tick_rollouts(writer, now);
+  };
+  const Status status = co_await self.store_->write(std::move(write));
+  if (!status) log::failure("a tick of the rollouts failed", status.error());
+}
+
+boost::asio::awaitable<void> RunningServer::refresh(RunningServer& self) {
+  store::WriteFn<void> write = [&api = self.api_](store::Writer& writer) {
+    return api::refresh_online_roles(api, writer, api.clock.wall());
+  };
+  const Status status = co_await self.store_->write(std::move(write));
+  if (!status) log::failure("snapshot and timestamp were not signed anew", status.error());
+}
+
+boost::asio::awaitable<void> RunningServer::clean_uploads(RunningServer& self) {
+  store::WriteFn<std::vector<store::UploadRow>> write =
+      [before = self.api_.clock.wall() - kUploadLife](store::Writer& writer) -> Result<std::vector<store::UploadRow>> {
+    TRY_ASSIGN(const std::vector<store::UploadRow> old, writer.uploads.older_than(before, kCleanAtOnce));
+    for (const store::UploadRow& upload : old) TRY(writer.uploads.remove(upload.id));
+    return old;
+  };
+  const auto old = co_await self.store_->write(std::move(write));
+  if (!old) co_return log::failure("forgotten uploads were not removed", old.error());
+  for (const store::UploadRow& upload : *old) self.blobs_->drop(upload.id);
+}
+
+boost::asio::awaitable<void> RunningServer::keep_time(RunningServer& self) {
+  boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor);
+  for (int i = 0; !self.stopping_; ++i) {
+    co_await tick(self);
+    if (i % kFlushEvery == 0) self.store_->flush_seen();
+    if (i % kRefreshEvery == 0) co_await refresh(self);
+    if (i % kCleanEvery == 0) co_await clean_uploads(self);
+    timer.expires_after(kTick);
+    co_await timer.async_wait(boost::asio::use_awaitable);
+  }
+}
+
+void RunningServer::start() {
+  http_->start();
+  boost::asio::co_spawn(http_->executors().front(), keep_time(*this), boost::asio::detached);
+}
+
+void RunningServer::stop() {
+  if (stopping_.exchange(true)) return;
+  if (http_ && !http_->stop(stop_within_)) log::warn("requests were cut off at the stop");
+  disk_.stop();
+  store_->stop();
+  http_.reset();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::open(const ServeOptions& options, const Clock& clock, Rng& rng) {
+  TRY(prepare(options.data, rng));
+  TRY_ASSIGN(api::Keys keys, load_keys(options.data).within("the server's keys"));
+  store::StoreOptions store_options;
+  store_options.file = options.data.database();
+  store_options.readers = options.readers;
+  TRY_ASSIGN(auto store, store::open_sqlite(store_options, clock));
+  TRY_ASSIGN(auto blobs, store::open_blob_folder(options.data.blobs()));
+  auto server = std::make_unique<RunningServer>(options, std::move(keys), std::move(store), std::move(blobs), clock, rng);
+  TRY(server->bind(options.http));
+  return std::unique_ptr<Server>(std::move(server));
+}
+
+}  // namespace drover::server
