@@ -12,6 +12,7 @@ namespace {
 constexpr std::size_t kMaxToken = 1024;
 constexpr std::size_t kMaxHexKey = 64;
 constexpr std::size_t kMaxHexSignature = 128;
+constexpr std::int64_t kMaxVersion = std::int64_t{1} << 53;  // the next one must still fit
 constexpr std::int64_t kMaxPollSeconds = 7 * 24 * 3600;
 
 constexpr std::array<std::string_view, 10> kSteps = {"sync",     "preflight", "fetch",   "verify", "stage",
@@ -218,7 +219,7 @@ Result<CheckinRequest> decode_checkin_request(std::string_view body) {
   in.allow_unknown();
   CheckinRequest request;
   request.identity_digest = in.text("identity_digest", 16);
-  request.assignment_version = in.integer_or("assignment_version", 0, 0, INT64_MAX);
+  request.assignment_version = in.integer_or("assignment_version", 0, 0, kMaxVersion);
   request.nonce = in.text_or("nonce", "", kMaxHexKey);
   in.object_or_none("identity", [&](json::Reader& inner) {
     request.identity.emplace();

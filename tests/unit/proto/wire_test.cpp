@@ -81,6 +81,10 @@ TEST(CheckinTest, an_answer_comes_back_as_it_was_sent) {
   EXPECT_EQ(encode(*back), encode(answer));
 }
 
+TEST(CheckinTest, a_version_that_would_leave_no_next_one_is_refused) {
+  EXPECT_FALSE(decode_checkin_request(R"({"identity_digest":"0","assignment_version":9223372036854775807})"));
+}
+
 TEST(CheckinTest, wrong_types_are_named) {
   EXPECT_EQ(decode_checkin_request(R"({"identity_digest":1})").error().message(), "/identity_digest: must be text");
   EXPECT_EQ(decode_checkin_answer(R"({"poll_seconds":0})").error().message(),
