@@ -166,6 +166,7 @@ void Agent::ended() {
   parts_->socket->close();
   const Status marked = parts_->store->mark_clean_stop();
   if (!marked) log::failure("the stop could not be written down", marked.error());
+  io_.stop();  // the clients' own timers need not run out
 }
 
 asio::awaitable<void> Agent::pause(asio::steady_timer& timer, std::chrono::milliseconds time) {

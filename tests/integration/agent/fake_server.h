@@ -1,0 +1,114 @@
+// A small server for the agent's tests: real HTTP, real signatures, everything in memory, and faults on demand.
+// Its handlers run on a thread of the HTTP server; the public functions lock.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/crypto/ed25519.h"
+#include "common/net/http_server.h"
+#include "common/package/manifest.h"
+#include "common/tuf/author.h"
+#include "proto/wire/device.h"
+#include "tests/support/temp_folder.h"
+
+namespace drover::test {
+
+using PackageFiles = std::map<std::string, std::string>;  // path -> bytes
+
+struct Published {
+  std::string model, version;
+  std::string package;  // "sha256:<manifest>"
+  std::string index;
+  std::uint64_t index_size = 0;
+  std::int64_t counter = 0;
+  std::map<std::string, std::string> blobs;  // path -> digest
+};
+
+class FakeServer {
+ public:
+  explicit FakeServer(std::string kind = "kiosk-x64");
+  ~FakeServer();
+
+  std::string url() const;
+  std::string root() const;  // root.json, version 1
+  // Stops and starts again on the same port.
+  void restart();
+
+  Published publish(const std::string& model, const std::string& version, std::int64_t counter,
+                    const PackageFiles& files);
+  // Takes the release from its model's role.
+  void withdraw(const Published& release);
+
+  // What the device gets from its next check-in on.
+  void assign(const Published& release, const std::string& deployment, bool rollback = false);
+  void assign_nothing();
+  // The last assignment once more, changed before it is signed (or signed by another key).
+  enum class Forgery { wrong_device, other_key, expired, wrong_length, old_version };
+  void forge(Forgery forgery);
+
+  std::vector<wire::Event> events() const;
+  std::vector<wire::Installed> installed() const;
+  int checkins() const;
+  int sessions() const;
+  // Digests in the order in which they were asked for, with the Range header.
+  std::vector<std::string> blob_requests() const;
+
+  // Faults, each until it is changed.
+  struct Faults {
+    std::uint64_t cut_blobs_after = 0;  // bytes of an answer, then the connection breaks; 0: never
+    bool ignore_ranges = false;
+    bool other_etag = false;          // with each answer another one
+    std::uint64_t add_to_length = 0;  // the announced size is wrong by so much
+    bool corrupt_blobs = false;       // the first byte is another one
+    bool pending = false;
+    bool lose_acknowledgements = false;     // reports are stored, and the answer says nothing of it
+    bool forget_sessions = false;           // every token is refused once
+    int refuse_with = 0;                    // this status for check-ins
+    std::uint64_t only_larger_than = 4096;  // blob faults spare small documents
+  };
+  void set(const Faults& faults);
+
+ private:
+  net::Response handle(const net::Request& request);
+  net::Response session(const net::Request& request);
+  net::Response checkin(const net::Request& request);
+  net::Response blob(const net::Request& request, const std::string& digest);
+  std::string assignment_document(const std::string& nonce);
+  std::string add_blob(const std::string& bytes);
+  void publish_metadata();
+  const crypto::KeyPair& key(const std::string& role);
+  void start(std::uint16_t port);
+
+  mutable std::mutex lock_;
+  std::string kind_;
+  TempFolder folder_;
+  std::unique_ptr<net::HttpServer> http_;
+  std::uint16_t port_ = 0;
+  std::map<std::string, crypto::KeyPair> keys_;
+  std::map<std::string, tuf::Document> roles_;
+  std::map<std::string, std::string> metadata_;
+  std::int64_t snapshot_version_ = 0;
+  std::map<std::string, std::int64_t> role_versions_;
+  std::map<std::string, std::uint64_t> blobs_;
+  std::string device_id_;
+  crypto::PublicKey device_key_{};
+  tuf::Assignment assignment_;
+  bool sign_with_other_key_ = false;
+  bool offer_ = false;
+  bool offer_always_ = false;
+  std::vector<wire::Event> events_;
+  std::vector<wire::Installed> installed_;
+  std::vector<std::string> blob_requests_;
+  int checkins_ = 0, sessions_ = 0, token_ = 0, etags_ = 0;
+  Faults faults_;
+};
+
+// The least of a package: a policy and a model; `extra` replaces or adds.
+PackageFiles small_package(const std::string& model_bytes, int deadline_seconds = 5, const PackageFiles& extra = {});
+
+}  // namespace drover::test
