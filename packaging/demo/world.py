@@ -25,18 +25,6 @@ def write_json(path, value):
         file.write("\n")
 
 
-def make_certificate(folder):
-    """A certificate for 127.0.0.1 that is its own authority. Gives (certificate, key)."""
-    os.makedirs(folder)
-    certificate, key = os.path.join(folder, "server.pem"), os.path.join(folder, "server.key")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc", "-days", "2",
-         "-subj", "/CN=drover demo", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", key, "-out",
-         certificate],
-        check=True, capture_output=True, stdin=subprocess.DEVNULL)
-    return certificate, key
-
-
 class Device:
     """One machine in the field: a drover-agent, and an application beside it, with a state folder of their own."""
 
@@ -73,7 +61,8 @@ class World:
             os.makedirs(self.path(name))
         self.port = free_port()
         self.url = f"https://127.0.0.1:{self.port}"
-        self.certificate, self.certificate_key = make_certificate(self.path("tls"))
+        self.data = self.path("server")
+        self.certificate = os.path.join(self.data, "tls", "certificate.pem")
         self.tool = Tool(os.path.join(bin_folder, "drover"), self.path("profile"), log=self.path("logs", "tool.log"))
         self.admin_token_file = self.path("admin.token")
         self.server = None
@@ -84,16 +73,15 @@ class World:
     # --- server and people --------------------------------------------------------------------------------------------
 
     def start_server(self):
-        data, token_file = self.path("server"), self.admin_token_file
-        os.makedirs(data)
+        program = os.path.join(self.bin, "drover-server")
+        subprocess.run([program, "cert", "--data", self.data, "--hosts", "127.0.0.1,localhost"], check=True,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         self.server = self.processes.add(Process(
-            "the server",
-            [os.path.join(self.bin, "drover-server"), "--data", data, "--listen", f"127.0.0.1:{self.port}",
-             "--tls-certificate", self.certificate, "--tls-key", self.certificate_key, "--admin-token-file", token_file,
-             "--poll-seconds", POLL_SECONDS],
+            "the server", [program, "serve", "--data", self.data, "--listen", f"127.0.0.1:{self.port}",
+                           "--admin-token-file", self.admin_token_file, "--poll-seconds", POLL_SECONDS],
             self.path("logs", "server.log"))).start()
         self.wait_for_server()
-        self.tool.run("login", self.url, "--token-file", token_file, "--ca", self.certificate)
+        self.tool.run("login", self.url, "--token-file", self.admin_token_file, "--ca", self.certificate)
 
     def wait_for_server(self):
         def listening():
@@ -112,7 +100,7 @@ class World:
     # --- devices ------------------------------------------------------------------------------------------------------
 
     def prepare_enrolment(self):
-        made = self.tool.json("enrolment", "create", "demo", "--tag", "demo", "--expires", "1d")
+        made = self.tool.json("enrolment", "create", "demo", "--tag", "demo", "--expires", "1d", "--uses", 100)
         self.enrolment_token = made["token"]
 
     def write_agent_settings(self, device, bytes_per_second=0):
