@@ -1,5 +1,5 @@
-// The documents' bytes. Keys are sorted and there is no white space: equal input gives equal bytes, and so equal
-// digests.
+// The documents' bytes. Keys have a fixed order and there is no white space: equal input gives equal bytes, and so
+// equal digests.
 #include <nlohmann/json.hpp>
 
 #include "common/package/manifest.h"
@@ -36,17 +36,25 @@ void put(Annotations& annotations, std::string_view name, const std::string& tex
   if (!text.empty()) annotations[std::string(name)] = text;
 }
 
-Json variant_json(const Variant& variant) {
-  Descriptor descriptor = variant.descriptor;
-  descriptor.media_type = kManifestType;
-  descriptor.artifact_type = kArtifactType;
-  if (!descriptor.platform) descriptor.platform.emplace();
-  descriptor.platform->architecture = variant.architecture;
-  put(descriptor.annotations, kKind, variant.kind);
-  put(descriptor.annotations, kPrecision, variant.precision);
-  put(descriptor.annotations, kRuntime, variant.runtime);
-  put(descriptor.annotations, kAccelerator, variant.accelerator);
-  return descriptor_json(descriptor);
+// The index in the order and with the fields of the OCI's own Go structures: skopeo (1.9) writes an index anew when it
+// copies one, and only so has the copy the digest that was signed.
+using OrderedJson = nlohmann::ordered_json;
+
+OrderedJson variant_json(const Variant& variant) {
+  const Descriptor& descriptor = variant.descriptor;
+  Annotations annotations = descriptor.annotations;
+  put(annotations, kKind, variant.kind);
+  put(annotations, kPrecision, variant.precision);
+  put(annotations, kRuntime, variant.runtime);
+  put(annotations, kAccelerator, variant.accelerator);
+  const Platform given = descriptor.platform.value_or(Platform{});
+  OrderedJson platform = {{"architecture", variant.architecture}, {"os", given.os}};
+  if (!given.variant.empty()) platform["variant"] = given.variant;
+  return {{"mediaType", kManifestType},
+          {"digest", descriptor.digest.text()},
+          {"size", descriptor.size},
+          {"annotations", annotations},
+          {"platform", std::move(platform)}};
 }
 
 }  // namespace
@@ -80,15 +88,16 @@ std::string print_manifest(const Manifest& manifest) {
 }
 
 std::string print_index(const Index& index) {
-  Json manifests = Json::array();
+  OrderedJson manifests = OrderedJson::array();
   for (const Variant& variant : index.variants) manifests.push_back(variant_json(variant));
   Annotations annotations = index.annotations;
   put(annotations, kModel, index.model);
   put(annotations, kVersion, index.version);
-  return print({{"schemaVersion", 2},
-                {"mediaType", kIndexType},
-                {"manifests", std::move(manifests)},
-                {"annotations", annotations}});
+  const OrderedJson json = {{"schemaVersion", 2},
+                            {"mediaType", kIndexType},
+                            {"manifests", std::move(manifests)},
+                            {"annotations", annotations}};
+  return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
 }  // namespace drover::package
