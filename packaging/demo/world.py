@@ -19,6 +19,14 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def find_runtime(bin_folder):
+    """ONNX Runtime for the processes of this world: DROVER_ONNXRUNTIME, or where `./run` puts it."""
+    machine = {"aarch64": "arm64"}.get(os.uname().machine, "x64")
+    usual = os.path.join(os.path.dirname(bin_folder), "onnxruntime", machine, "libonnxruntime.so.1")
+    if os.path.exists(usual):
+        os.environ.setdefault("DROVER_ONNXRUNTIME", usual)
+
+
 def write_json(path, value):
     with open(path, "w", encoding="utf-8") as file:
         json.dump(value, file, indent=2)
@@ -55,6 +63,7 @@ class World:
     def __init__(self, folder, bin_folder):
         self.folder, self.bin = folder, bin_folder
         self.validator = os.path.join(self.bin, "drover-validate-onnx")
+        find_runtime(bin_folder)
         self.processes = Processes()
         self.devices = {}
         for name in ("logs", "devices", "keys"):
