@@ -130,8 +130,31 @@ void MemoryFiles::cut(Node& folder, Rng* rng) {
   }
 }
 
+void MemoryFiles::one_name_each(Rng* rng) {
+  std::map<Node*, std::vector<std::pair<Node*, std::string>>> names;  // of each folder: where it stands
+  std::vector<Node*> folders{root_.get()};
+  while (!folders.empty()) {
+    Node* folder = folders.back();
+    folders.pop_back();
+    for (const auto& [name, node] : folder->names) {
+      if (node->kind != Kind::folder) continue;
+      names[node.get()].emplace_back(folder, name);
+      if (names[node.get()].size() == 1) folders.push_back(node.get());
+    }
+  }
+  for (const auto& [node, places] : names) {
+    const std::size_t kept = rng == nullptr ? 0 : static_cast<std::size_t>(rng->below(places.size()));
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      if (i == kept) continue;
+      places[i].first->names.erase(places[i].second);
+      places[i].first->durable_names.erase(places[i].second);
+    }
+  }
+}
+
 void MemoryFiles::power_cut() {
   cut(*root_, nullptr);
+  one_name_each(nullptr);
   locks_.clear();
   ++boots_;
 }
@@ -139,6 +162,7 @@ void MemoryFiles::power_cut() {
 void MemoryFiles::power_cut(std::uint64_t seed) {
   SeededRng rng(seed);
   cut(*root_, &rng);
+  one_name_each(&rng);
   locks_.clear();
   ++boots_;
 }

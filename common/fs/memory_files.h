@@ -61,6 +61,7 @@ class MemoryFiles final : public Files {
   Result<Place> find(const std::string& path);
   Status add(const std::string& path, NodePtr node);
   void cut(Node& folder, Rng* rng);
+  void one_name_each(Rng* rng);
 
   NodePtr root_;
   std::uint64_t free_ = UINT64_MAX / 2;
