@@ -183,6 +183,7 @@ TEST_F(RefreshTest, NoticesAFreezeOnAnOldTimestamp) {
   repository.publish_root();
   // The server goes on with the same timestamp, long after its end.
   EXPECT_EQ(client.refresh(kStart + 50h), Code::metadata_expired);
+  EXPECT_EQ(client.requests(), (Names{"2.root.json", "3.root.json", "timestamp.json"}));
 }
 
 TEST_F(RefreshTest, IsNotWedgedByExpiredLocalMetadata) {
