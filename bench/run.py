@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Benchmarks beside a peer, in turns, medians. Called by `./run bench`.
 
-  run.py --bin FOLDER [--json] [--rounds N] [--seconds N] [--bare] [checkin newconn download ...]
+  run.py --bin FOLDER [--json] [--rounds N] [--seconds N] [--bare] [name ...]
 """
 
 import argparse
@@ -12,11 +12,14 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import fleet_benches  # noqa: E402
 import http_benches  # noqa: E402
 from harness import Missing, Run  # noqa: E402
-from worlds import BareWorld  # noqa: E402
+from worlds import BareWorld, RealWorld  # noqa: E402
 
-BENCHES = {"checkin": http_benches.checkin, "newconn": http_benches.newconn, "download": http_benches.download}
+BENCHES = {"checkin": http_benches.checkin, "newconn": http_benches.newconn, "download": http_benches.download,
+           "agent": fleet_benches.agent, "rollout": fleet_benches.rollout}
+BARE = ("checkin", "newconn", "download")
 
 
 def print_table(rows):
@@ -38,19 +41,19 @@ def main():
     parser.add_argument("--json", action="store_true", help="one array of results on standard output")
     parser.add_argument("--rounds", type=int, default=5, help="of each measurement, in turns with the peer")
     parser.add_argument("--seconds", type=int, default=3, help="length of one round of load")
-    parser.add_argument("--bare", action="store_true", help="the HTTP layer alone instead of the server")
+    parser.add_argument("--bare", action="store_true", help="the HTTP layer alone instead of the server: " + " ".join(BARE))
     parser.add_argument("names", nargs="*", metavar="name", help="of " + ", ".join(BENCHES))
     args = parser.parse_args()
     unknown = [name for name in args.names if name not in BENCHES]
     if unknown:
         parser.error(f"no such benchmark: {', '.join(unknown)} (there are {', '.join(BENCHES)})")
     rows, failed = [], False
-    for name in args.names or BENCHES:
+    for name in args.names or (BARE if args.bare else BENCHES):
         with tempfile.TemporaryDirectory(prefix="drover-bench-") as folder:
             run = Run(folder, args.bin, args.rounds, args.seconds)
             try:
                 print(f"{name} ...", file=sys.stderr)
-                rows += BENCHES[name](run, BareWorld(run))
+                rows += BENCHES[name](run, BareWorld(run) if args.bare else RealWorld(run))
             except Missing as reason:
                 failed = True
                 print(f"{name}: {reason}", file=sys.stderr)
