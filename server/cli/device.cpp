@@ -196,7 +196,7 @@ void add_device_commands(CommandSpec& root, Context& context) {
   CommandSpec& device = root.sub("device", "Look at devices, let them in, tag them, send them away");
   auto o = std::make_shared<ListOptions>();
   CommandSpec& l = device.sub("list", "List devices");
-  l.examples = {"drover device list --state pending", "drover device list --query 'tag = \"berlin\"'"};
+  l.examples = {"drover device list --state pending", "drover device list --query 'tag:berlin'"};
   l.option("--query", "QUERY", &o->query, "only those that match (see: drover group create --help)");
   l.option("--state", "STATE", &o->state, "only those").one_of({"pending", "active", "decommissioned"});
   l.option("--limit", "N", &o->limit, "at most so many; 1000 when absent").between(1, kMaxListed);

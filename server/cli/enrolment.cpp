@@ -11,7 +11,7 @@ namespace drover::cli {
 namespace {
 
 constexpr std::size_t kMaxListed = 10'000;
-constexpr std::int64_t kMaxUses = 1'000'000'000;
+constexpr std::int64_t kMaxUses = 100'000'000;  // the server's bound; stands for any number
 
 struct CreateOptions {
   std::string name, expires = "30d";
@@ -29,7 +29,7 @@ std::string joined(const Json& texts) {
 Result<int> create(const CreateOptions& options, Context& context) {
   TRY_ASSIGN(const auto lasts, parse_span(options.expires).within("--expires"));
   Json body = {{"name", options.name}, {"tags", options.tags}, {"expires_seconds", lasts.count()}};
-  if (options.uses > 0) body["uses"] = options.uses;
+  body["uses"] = options.uses > 0 ? options.uses : kMaxUses;
   TRY_ASSIGN(Api api, connect(context));
   TRY_ASSIGN(const Json made, api.post("/enrolment-tokens", body));
   context.show(made, [&] {
@@ -44,12 +44,11 @@ Result<int> create(const CreateOptions& options, Context& context) {
 
 std::string list_text(const Json& tokens, const Context& context) {
   if (items_of(tokens).empty()) return "no enrolment tokens; make one with: drover enrolment create NAME\n";
-  Table table({{"ID"}, {"NAME"}, {"TAGS", Align::left, true}, {"USES", Align::right}, {"EXPIRES"}});
+  Table table({{"ID"}, {"NAME"}, {"TAGS", Align::left, true}, {"USES LEFT", Align::right}, {"EXPIRES"}});
   for (const Json& token : items_of(tokens)) {
-    const bool bounded = token.contains("uses") && token["uses"].is_number();
+    const std::int64_t left = number_of(token, "uses_left");
     table.add({text_of(token, "id"), text_of(token, "name"), joined(items_of(token, "tags")),
-               bounded ? fmt::format("{} of {}", number_of(token, "used"), number_of(token, "uses"))
-                       : std::to_string(number_of(token, "used")),
+               left > kMaxUses / 2 ? "any number" : std::to_string(left),
                relative_time(text_of(token, "expires"), context.clock.wall())});
   }
   return table.render(context.out_style(), context.out_width());

@@ -14,9 +14,8 @@ namespace {
 
 constexpr std::size_t kMaxListed = 10'000;
 constexpr std::string_view kQueryHelp =
-    "A query compares attributes and tags: kind = \"kiosk-x64\" and tag = \"berlin\"; region in (\"eu\", \"uk\"); name "
-    "like \"shop-*\"; "
-    "not exists battery; app.version >= 2.1.0. Devices join and leave the group as they change.";
+    "A query compares fields, attributes and tags: kind = \"kiosk-x64\" and tag:berlin; attr.region in (\"eu\", \"uk\"); "
+    "name like \"shop-%\"; not exists attr.battery; attr.app >= 2.1.0; all. Devices join and leave the group as they change.";
 
 struct GroupOptions {
   std::string name, query, devices_file;
@@ -55,8 +54,9 @@ Result<Json> group_body(const GroupOptions& options) {
 
 std::string describe_group(const Json& group) {
   if (const std::string query = text_of(group, "query"); !query.empty()) return query;
-  const std::size_t count = items_of(group, "devices").size();
-  return "fixed list" + (count > 0 ? ": " + counted(static_cast<std::int64_t>(count), "device") : std::string());
+  const std::size_t listed = items_of(group, "devices").size();
+  const std::int64_t count = listed > 0 ? static_cast<std::int64_t>(listed) : number_of(group, "device_count");
+  return "fixed list" + (count > 0 ? ": " + counted(count, "device") : std::string());
 }
 
 Result<int> create(const GroupOptions& options, Context& context) {
@@ -144,7 +144,7 @@ void add_group_commands(CommandSpec& root, Context& context) {
   auto made = std::make_shared<GroupOptions>();
   CommandSpec& c = group.sub("create", "Make a group");
   c.details = kQueryHelp;
-  c.examples = {"drover group create berlin --query 'tag = \"berlin\" and kind = \"kiosk-x64\"'"};
+  c.examples = {"drover group create berlin --query 'tag:berlin and kind = \"kiosk-x64\"'"};
   declare_members(c, *made);
   c.action = [made, &context] { return create(*made, context); };
   auto changed = std::make_shared<GroupOptions>();

@@ -212,8 +212,8 @@ struct Verb {
 };
 constexpr Verb kVerbs[] = {
     {"pause", "Offer it to no more devices; what is under way goes on", "paused", nullptr},
-    {"resume", "Go on after a pause or halt", "running again", nullptr},
-    {"halt", "Stop at once: offer nothing, take back what is not yet activated", "halted", nullptr},
+    {"resume", "Go on after a pause", "running again", nullptr},
+    {"halt", "Stop for good: offer nothing, take back what is not yet activated", "halted", nullptr},
     {"abort", "Give it up for good; what is installed stays", "aborted", "give up this rollout for good?"},
     {"rollback", "Return each device to what it ran before, from its own disk", "rolling back",
      "return every device to what it ran before?"},

@@ -141,7 +141,7 @@ std::string next_step(const wire::RolloutStatus& status) {
     case paused:
       return "drover rollout resume " + id;
     case halted:
-      return fmt::format("drover rollout rollback {0}  (or: resume {0}, abort {0})", id);
+      return "drover rollout rollback " + id;
     default:
       return "";
   }

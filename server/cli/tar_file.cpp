@@ -197,8 +197,9 @@ Result<std::uint64_t> read_number(const Header& header, FieldAt field) {
 }
 
 Result<Member> parse_header(const Header& header) {
-  TRY_ASSIGN(const std::uint64_t sum, read_number(header, kSum));
-  if (sum != checksum(header)) return Error(Code::malformed, "a header's checksum is wrong");
+  const auto sum = read_number(header, kSum);
+  if (!sum || *sum != checksum(header))
+    return Error(Code::malformed, "is no tar file, or is damaged (checksum of a header)");
   Member member;
   member.name = field_text(header, kName);
   const bool ustar = std::memcmp(header.data() + kMagic.at, "ustar\0", 6) == 0;

@@ -1,4 +1,4 @@
-// trust init, delegate, renew, sign, publish, show.
+// trust init, delegate, renew, sign, publish, fetch, show.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -38,6 +38,11 @@ struct SignOptions {
   std::string file;
   std::vector<std::string> keys;
   PassphraseOption passphrase;
+};
+
+struct FetchOptions {
+  std::string folder;
+  std::vector<std::string> models;
 };
 
 struct RenewOptions {
@@ -252,6 +257,38 @@ Result<int> sign(const SignOptions& options, bool publish, Context& context) {
   return kOk;
 }
 
+Status fetch_one(const tuf::Document& document, const std::filesystem::path& file, Json& written) {
+  TRY(write_file(file, document.encode()));
+  written.push_back(file.string());
+  return {};
+}
+
+// For people who sign on a machine without network.
+Result<int> fetch(const FetchOptions& options, Context& context) {
+  TRY_ASSIGN(Api api, connect(context));
+  TRY_ASSIGN(Trust trust, Trust::refresh_for_signing(api, context));
+  const std::filesystem::path folder = options.folder;
+  TRY(make_folder(folder));
+  Json written = Json::array();
+  TRY_ASSIGN(const tuf::Document root, trust.document(tuf::kRoot));
+  TRY(fetch_one(root, folder / "root.json", written));
+  TRY_ASSIGN(const tuf::Document targets, trust.document(tuf::kTargets));
+  TRY(fetch_one(targets, folder / "targets.json", written));
+  for (const std::string& model : options.models) {
+    TRY_ASSIGN(const SigningRole role, trust.signing_role(api, model));
+    if (role.current)
+      TRY(fetch_one(*role.current, folder / (model + ".json"), written));
+    else
+      context.note(fmt::format("note: {} has no release yet; sign its first one with --base none", model));
+  }
+  context.show({{"written", written}}, [&] {
+    std::string out;
+    for (const Json& file : written) out += file.get<std::string>() + "\n";
+    return out;
+  });
+  return kOk;
+}
+
 Result<int> show(Context& context) {
   TRY_ASSIGN(Api api, connect(context));
   TRY_ASSIGN(const Json trust, api.get("/trust"));
@@ -339,6 +376,16 @@ void declare_sign(CommandSpec& trust, Context& context) {
   publish.action = [p, &context] { return sign(*p, true, context); };
 }
 
+void declare_fetch(CommandSpec& trust, Context& context) {
+  auto o = std::make_shared<FetchOptions>();
+  CommandSpec& c = trust.sub("fetch", "Write the present metadata to a folder, for signing without network");
+  c.details = "Everything is checked from the pinned root on before it is written.";
+  c.examples = {"drover trust fetch stick --model mnist"};
+  c.argument("DIR", &o->folder, "the folder").folder();
+  c.option("--model", "MODEL", &o->models, "this model's metadata too");
+  c.action = [o, &context] { return fetch(*o, context); };
+}
+
 }  // namespace
 
 void add_trust_commands(CommandSpec& root, Context& context) {
@@ -347,6 +394,7 @@ void add_trust_commands(CommandSpec& root, Context& context) {
   declare_delegate(trust, context);
   declare_renew(trust, context);
   declare_sign(trust, context);
+  declare_fetch(trust, context);
   trust.sub("show", "Show the roles, their keys, thresholds and expiry").action = [&context] { return show(context); };
 }
 
