@@ -30,6 +30,7 @@ constexpr std::array kRows = {
     Row{"POST /device/challenge", post_challenge, kSmallBody},
     Row{"POST /device/session", post_session, wire::kMaxCheckinBody},
     Row{"GET /blobs/{digest}", get_blob},
+    Row{"GET /deltas/{target}/{base}", get_delta},
     Row{"GET /metadata/{file}", get_metadata},
     Row{"POST /metadata/{role}", post_metadata, tuf::kMaxTargetsBytes},
     Row{"GET /trust", get_trust},
@@ -219,7 +220,11 @@ Counters::Counters(metrics::Registry& registry)
       sessions(registry.counter("drover_sessions_total", "Device sessions opened")),
       events(registry.counter("drover_events_total", "Events of devices stored")),
       assignments(registry.counter("drover_assignments_total", "Assignments signed")),
-      refused(registry.counter("drover_refused_total", "Requests without the right")) {
+      refused(registry.counter("drover_refused_total", "Requests without the right")),
+      blobs_served(registry.counter("drover_blob_served_total", "Downloads of whole files begun (of 4 KiB and more)")),
+      deltas_served(registry.counter("drover_delta_served_total", "Downloads of deltas begun")),
+      delta_bytes_saved(registry.counter("drover_delta_bytes_saved_total",
+                                         "Bytes that whole files would have cost beyond the deltas served")) {
   registry.counter_reader("drover_sql_statements_total", "SQL statements run",
                           [] { return static_cast<double>(db::statements_run()); });
 }
@@ -238,7 +243,7 @@ net::BodyPlanner make_body_planner() {
   return [](const net::Request& request) {
     const Match match = match_route(request.method, request.path, nullptr);
     net::BodyPlan plan;
-    plan.limit = match.row == nullptr ? 0 : match.row->body;
+    plan.limit = match.row == nullptr ? kSmallBody : match.row->body;  // so that the answer is 404 or 405, not 413
     plan.stream = match.row != nullptr && match.row->stream;
     return plan;
   };
