@@ -67,7 +67,7 @@ class Fleet:
         with open(model, "wb") as file:
             file.write(b"model")
         self.server.publish(model)
-        for group, query in (("all", f'kind = "{KIND}"'), ("region", 'region = "region-7"')):
+        for group, query in (("all", f'kind = "{KIND}"'), ("region", 'attr.region = "region-7"')):
             self.server.call("group", "create", group, "--query", query)
 
     def create(self, number):

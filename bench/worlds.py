@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 from harness import SERVER_CORE, Missing, Target, free_port, need, wait_for_port
 
@@ -53,6 +54,14 @@ def policy():
         "confirmation": {"deadline_seconds": 20, "healthy_reports": 1, "max_restarts": 2}}
 
 
+def wait_for(file, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not os.path.exists(file) or os.path.getsize(file) == 0:
+        if time.monotonic() > deadline:
+            raise Missing(f"{file} was not written")
+        time.sleep(0.02)
+
+
 class Server:
     """A real drover-server on the server's core, and the tool logged in to it."""
 
@@ -65,6 +74,7 @@ class Server:
         self.process = None
         self.start()
         token_file = os.path.join(self.folder, "admin.token")
+        wait_for(token_file)
         self.call("login", self.url, "--token-file", token_file, "--ca", run.certificate()[0])
         with open(token_file, encoding="ascii") as file:
             self.admin_token = file.read().strip()
