@@ -23,6 +23,7 @@ def _row(name, device, attempts, world):
         ", ".join(f"{release}: {code}" for release, code, _ in refusals) or "-",
         size(sum(row.get("bytes_fetched", 0) for row in mine)),
         size(sum(row.get("bytes_resumed", 0) for row in mine)),
+        size(sum(row.get("bytes_saved", 0) for row in mine)),
     ]
 
 
@@ -43,7 +44,7 @@ def report(demo, offline, killed):
     world = demo.world
     rows = world.device_rows()
     attempts = {release: world.deployments(rollout) for release, rollout in demo.rollouts.items()}
-    print("\n" + table(["device", "kind", "runs", "refused, and why", "fetched", "resumed"],
+    print("\n" + table(["device", "kind", "runs", "refused, and why", "fetched", "resumed", "saved"],
                        [_row(name, rows[name], attempts, world) for name in sorted(rows)]))
     details = {(release, code): detail for name in rows for release, code, detail in _refusals(attempts, name)}
     for (release, code), detail in sorted(details.items()):
@@ -54,6 +55,7 @@ def report(demo, offline, killed):
     _check_fleet(expect, demo, rows, attempts, offline)
     _check_refusals(expect, demo, attempts, offline)
     _check_bytes(expect, rows, attempts, killed)
+    _check_deltas(expect, attempts)
     _check_server(expect, demo)
     return expect.failed == 0
 
@@ -94,6 +96,14 @@ def _check_bytes(expect, rows, attempts, killed):
     whole = attempts["v1"][killed]["bytes_fetched"]
     expect.that("and paid for no byte twice (within one buffer)", others and whole <= max(others.values()) + (1 << 18),
                 f"{whole} against {others}")
+
+
+def _check_deltas(expect, attempts):
+    rows = [row for row in attempts["v2"].values() if row["state"] == "succeeded" and row["previous"] == "v1"]
+    sent, saved = (sum(row[name] for row in rows) for name in ("bytes_fetched", "bytes_saved"))
+    expect.that(f"v2 came as a delta to v1: {size(sent)} instead of {size(sent + saved)}",
+                rows and all(row["bytes_saved"] > 0 for row in rows),
+                {row["device_name"]: (row["bytes_fetched"], row["bytes_saved"]) for row in rows})
 
 
 def _check_server(expect, demo):

@@ -145,6 +145,13 @@ class Scene(World):
                               "--group", group, *[a for s in stages or ("100%,auto",) for a in ("--stage", s)])
         return made["id"]
 
+    def join(self, name, bytes_per_second=0):
+        """A device that has enrolled."""
+        device = self.add_device(name, KIND, bytes_per_second)
+        device.start()
+        wait_until(f"{name} enrols", 30, lambda: self.device_rows().get(name, {}).get("state") == "active", 0.2)
+        return device
+
     def ensure_group(self, group):
         if group not in {row["name"] for row in self.tool.json("group", "list")["items"]}:
             self.tool.run("group", "create", group, "--query", f'kind = "{KIND}"')

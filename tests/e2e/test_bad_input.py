@@ -39,7 +39,7 @@ class People(SceneTest):
         self.assertIn("failure_treshold_percent", answer.json["detail"])
 
     def test_a_body_over_the_limit_is_refused(self):
-        answer = self.http.post("/groups", b"x" * (8 << 20))
+        answer = self.http.post("/groups", b"x" * (2 << 20))
         self.refused(answer, 413, "too_large")
         self.assertEqual(self.http.get("/whoami").status, 200)
 
@@ -76,7 +76,8 @@ class People(SceneTest):
             self.assertEqual(answer.json["stages"][0]["members"], 0)
 
     def test_a_rollout_of_what_does_not_exist_is_refused(self):
-        self.refused(self.http.post("/rollouts", self.spec(release="99")), 404, "not_found", "99")
+        self.http.post("/groups", {"name": "some", "query": f'kind = "{KIND}"'})
+        self.refused(self.http.post("/rollouts", self.spec(release="99", group="some")), 404, "not_found", "99")
         self.refused(self.http.post("/rollouts", self.spec(group="nowhere")), 404, "not_found", "nowhere")
 
     def test_two_people_who_promote_at_once_promote_once(self):
@@ -194,7 +195,7 @@ class Releases(SceneTest):
             file.write(b"swapped!")
         with self.assertRaises(ToolError):
             self.scene.tool.run("release", "push", out)
-        listed = self.scene.tool.json("release", "list", self.scene.model)["items"]
+        listed = self.scene.tool.json("release", "list")["items"]
         self.assertNotIn("swapped", {row["version"] for row in listed})
 
 

@@ -63,8 +63,7 @@ class Server(SceneTest):
         scene.publish("1", size=200_000)
         names = [f"dev-{n}" for n in range(4)]
         for name in names:
-            scene.add_device(name, KIND).start()
-        wait_until("devices enrol", 20, lambda: len(scene.device_rows()) >= len(names), 0.2)
+            scene.join(name)
         rollout = scene.roll_out("1")
         chance = random.Random(SEED)
         for _ in range(3):
@@ -85,8 +84,7 @@ class Agent(SceneTest):
         for version in ("1", "2", "3"):
             out = scene.publish(version, size=2_000_000)
             cls.releases[version] = out
-        cls.device = scene.add_device("victim", KIND, 1_500_000)
-        cls.device.start()
+        cls.device = scene.join("victim", 1_500_000)
 
     def current(self):
         """What the application would read now: None, or the package's digest after every file has been checked."""
