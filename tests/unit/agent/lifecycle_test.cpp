@@ -145,6 +145,7 @@ std::string repeated(const std::string& first, const std::string& step, int time
   return text + " " + last;
 }
 
+// tidy: long because it is one table, a record for each scenario.
 std::vector<Scenario> scenarios() {
   const std::string confirm = kToConfirm, validate = kToValidate, fetch = kToFetch;
   const std::string started = kStartedConfirm, until_fetch = kStartedFetch, until_validate = kStartedValidate;
