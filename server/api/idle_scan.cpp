@@ -31,6 +31,7 @@ class Scan {
     skip_space();
     int digits = 0;
     out = 0;
+    if (rest_.size() > 1 && rest_[0] == '0' && rest_[1] >= '0' && rest_[1] <= '9') return false;  // no JSON number
     while (!rest_.empty() && rest_.front() >= '0' && rest_.front() <= '9' && digits < kMaxDigits) {
       out = out * 10 + (rest_.front() - '0');
       rest_.remove_prefix(1);
@@ -57,15 +58,18 @@ std::optional<IdleCheckin> scan_idle_checkin(std::string_view body) {
   if (body.size() > kMaxIdleBody) return std::nullopt;
   Scan scan(body);
   IdleCheckin out;
-  bool digest = false, version = false;
-  if (!scan.symbol('{')) return std::nullopt;
-  for (int field = 0; field < 2; ++field) {
-    std::string_view name;
-    if (field > 0 && !scan.symbol(',')) return std::nullopt;
+  bool digest = false, version = false, nonce = false;
+  bool more = scan.symbol('{');
+  if (!more) return std::nullopt;
+  while (more) {
+    std::string_view name, ignored;
     if (!scan.text(name) || !scan.symbol(':')) return std::nullopt;
     if (name == "identity_digest" && !digest) digest = scan.text(out.identity_digest);
     else if (name == "assignment_version" && !version) version = scan.number(out.assignment_version);
+    // An idle answer carries no assignment, so there is nothing that it would have to be echoed in.
+    else if (name == "nonce" && !nonce) nonce = scan.text(ignored);
     else return std::nullopt;
+    more = scan.symbol(',');
   }
   if (!digest || !version || !scan.symbol('}') || !scan.end()) return std::nullopt;
   return out;

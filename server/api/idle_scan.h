@@ -12,8 +12,8 @@ struct IdleCheckin {
   std::int64_t assignment_version = 0;
 };
 
-// Only {"assignment_version": n, "identity_digest": "..."} in either order, each once, with or without white space,
-// is read. Nothing for anything else, which then takes the ordinary way and gets the ordinary errors.
+// Only {"assignment_version": n, "identity_digest": "...", "nonce": "..."} is read: in any order, each once, the nonce or
+// none, with or without white space. Nothing for anything else, which then takes the ordinary way and its errors.
 std::optional<IdleCheckin> scan_idle_checkin(std::string_view body);
 
 }  // namespace drover::api
