@@ -20,6 +20,7 @@ Result<AppMessage> parse_app_message(std::string_view text) {
   in.allow_unknown();
   AppMessage message;
   const std::string type = in.text("type", wire::kMaxName);
+  TRY(in.finish());
   if (type == "health")
     message.type = AppMessage::Type::health;
   else if (type == "metric")
