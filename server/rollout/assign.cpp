@@ -131,13 +131,16 @@ template <class Iterator>
 Desired decide_model(const Call& call, Iterator newest, Iterator end) {
   Desired first;
   first.model = (*newest)->spec->model;
+  bool waits = false;
   for (bool found = false; newest != end; ++newest) {
     std::optional<Opinion> now = opinion(call, **newest);
     if (!now) continue;
-    if (now->decides) return std::move(now->desired);
-    if (!found) first = std::move(now->desired);
+    waits = waits || now->desired.why == Why::capped;
+    if (!found || now->decides) first = std::move(now->desired);
     found = true;
+    if (now->decides) break;
   }
+  first.waits_for_place = waits;
   return first;
 }
 

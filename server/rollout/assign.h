@@ -82,6 +82,9 @@ struct Desired {
   std::string rollout;     // which decided; empty for no_rollout
   std::string deployment;  // PastDeployment::id, if there is one
   bool rollback = false;
+  // The newest rollout that covers the device, or one behind it, would offer but for a cap, whatever an older one has to
+  // say: a place comes free without anybody's doing, so the device is to be asked about again.
+  bool waits_for_place = false;
 };
 
 // Finds a release of a model; null when unknown.

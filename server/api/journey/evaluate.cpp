@@ -175,7 +175,7 @@ Result<Evaluation> evaluate(const store::Reader& reader, const store::Control& c
   Evaluation out;
   out.desired = decide_for(control, device, facts);
   for (const rollout::Desired& desired : out.desired) {
-    if (desired.why == Why::capped) out.waiting = true;
+    if (desired.waits_for_place) out.waiting = true;
     if (needs_recording(desired)) out.must_record = true;
   }
   name_targets(control, device, out);
@@ -188,7 +188,7 @@ Result<Evaluation> evaluate_and_record(store::Writer& writer, const store::Devic
   Evaluation out;
   out.desired = decide_for(*control, device, facts);
   for (rollout::Desired& desired : out.desired) {
-    if (desired.why == Why::capped) out.waiting = true;
+    if (desired.waits_for_place) out.waiting = true;
     if (desired.why == Why::no_previous) TRY(note_nothing_before(writer, desired, now));
     if (desired.want != Want::offer && !needs_recording(desired)) continue;
     if (desired.why == Why::no_previous) continue;

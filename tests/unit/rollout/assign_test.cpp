@@ -283,6 +283,22 @@ TEST_F(Assign, HeedsTheInFlightCap) {
   EXPECT_EQ(answer(), "nothing: capped");
 }
 
+TEST_F(Assign, KnowsThatTheDeviceWaitsForAPlaceWhateverOtherRolloutsSay) {
+  past(add_rollout("1.0.0"), Standing::succeeded);
+  installed("1.0.0");
+  EXPECT_FALSE(one().waits_for_place);
+  Rollout& rollout = add_rollout("2.0.0", Phase::open);
+  rollout.spec.stages[0].max_in_flight = 3;
+  rollout.state.stages[0].in_flight = rollout.state.stages[0].offered = 3;
+  EXPECT_EQ(answer(), "keep 1.0.0: done");
+  EXPECT_TRUE(one().waits_for_place) << "behind an older rollout that has something";
+  past(add_rollout("3.0.0", Phase::halted), Standing::failed);
+  EXPECT_TRUE(one().waits_for_place) << "behind a newer one that has nothing";
+  rollout.state.stages[0].in_flight = 2;
+  EXPECT_EQ(answer(), "offer 2.0.0: new_offer");
+  EXPECT_FALSE(one().waits_for_place);
+}
+
 TEST_F(Assign, AnswersForEachModelOnItsOwn) {
   add_release("sound", "1.0.0");
   add_rollout("1.0.0", Phase::completed, "vision");
