@@ -155,6 +155,8 @@ Status note_nothing_before(store::Writer& writer, const rollout::Desired& desire
   TRY_ASSIGN(auto deployment, writer.deployments.find(name->no));
   TRY_ASSIGN(auto row, writer.rollouts.find(desired.rollout));
   if (!deployment || !row || deployment->return_ended) return {};
+  // One that is still under way ends its deployment first, and is asked about again then: it must not count twice.
+  if (deployment->standing != rollout::Standing::succeeded) return {};
   deployment->return_ended = true;
   deployment->updated_at = now;
   TRY(writer.deployments.update(*deployment));
@@ -189,7 +191,10 @@ Result<Evaluation> evaluate_and_record(store::Writer& writer, const store::Devic
   out.desired = decide_for(*control, device, facts);
   for (rollout::Desired& desired : out.desired) {
     if (desired.waits_for_place) out.waiting = true;
-    if (desired.why == Why::no_previous) TRY(note_nothing_before(writer, desired, now));
+    if (desired.why == Why::no_previous) {
+      TRY(note_nothing_before(writer, desired, now));
+      out.waiting = true;  // once it is noted, an older rollout may have something for the device
+    }
     if (desired.want != Want::offer && !needs_recording(desired)) continue;
     if (desired.why == Why::no_previous) continue;
     const auto standing =
