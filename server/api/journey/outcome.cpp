@@ -92,7 +92,9 @@ Result<Applied> apply_report(store::Writer& writer, const store::Device& device,
     ++out.events;
   }
   if (out.events > 0) TRY(writer.devices.set_acked(device.no, out.acked_seq));
-  TRY(writer.devices.replace_installed(device.no, report.installed));
+  // A report that was overtaken by a later one knows only what was installed then.
+  const bool overtaken = !report.events.empty() && report.events.back().seq < out.acked_seq;
+  if (!overtaken) TRY(writer.devices.replace_installed(device.no, report.installed));
   return out;
 }
 
