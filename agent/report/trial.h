@@ -1,7 +1,7 @@
 // The health of a release on trial, as its application tells it. Pure: times come in.
 //
-// Confirmed: `healthy_reports` reports in order, since the last complaint. Failed: kMaxComplaintsInARow complaints in a
-// row or kMaxComplaints in all (unhealthy); more than `max_restarts` broken connections of an application that serves
+// Confirmed: `healthy_reports` reports in order, since the last complaint and the last restart. Failed:
+// kMaxComplaintsInARow complaints in a row or kMaxComplaints in all (unhealthy); more than `max_restarts` broken connections of an application that serves
 // the model (app_crash_loop); the deadline (health_silence).
 #pragma once
 
@@ -35,8 +35,11 @@ class Trial {
   void connected() { application_ = true; }
   // It says how it is, serving `package`. What it says of another package does not count.
   void health(const std::string& package, bool ok, const std::string& detail);
-  // Its connection broke.
-  void dropped() { ++restarts_; }
+  // Its connection broke. What it said before does not count: it died of it.
+  void dropped() {
+    ++restarts_;
+    healthy_ = 0;
+  }
 
   // None while undecided.
   std::optional<TrialVerdict> verdict(MonoTime now) const;
