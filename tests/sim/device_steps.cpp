@@ -218,7 +218,9 @@ Event Device::perform() {
       disk_.links = update::wanted_links(state, disk_.slots);
       return done();
     case Step::confirm:
-      return trial_event_ ? *std::exchange(trial_event_, std::nullopt) : done();
+      if (trial_event_) return *std::exchange(trial_event_, std::nullopt);
+      if (around_.plant() == Plant::confirms_unseen) return done();
+      return failed(Code::cancelled, "stopped while on trial", false);
     case Step::commit:
       return commit();
     case Step::idle:

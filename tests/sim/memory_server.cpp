@@ -320,7 +320,7 @@ Status MemoryServer::begin_deployment(const DeviceFact& device, rollout::Desired
 
 void MemoryServer::note_nothing_before(const rollout::Desired& desired, WallTime now) {
   DeploymentFact* deployment = find_deployment(desired.deployment);
-  if (deployment == nullptr || deployment->return_ended) return;
+  if (deployment == nullptr || deployment->return_ended || deployment->standing != Standing::succeeded) return;
   deployment->return_ended = true;
   (void)feed(*find_rollout(desired.rollout), {now, rollout::ReturnEnded{rollout::Return::nothing_before}}).has_value();
 }
@@ -328,8 +328,11 @@ void MemoryServer::note_nothing_before(const rollout::Desired& desired, WallTime
 void MemoryServer::record(const DeviceFact& device, std::vector<rollout::Desired>& desired, bool& waiting,
                           WallTime now) {
   for (rollout::Desired& one : desired) {
-    if (one.why == Why::capped) waiting = true;
-    if (one.why == Why::no_previous) note_nothing_before(one, now);
+    if (one.waits_for_place) waiting = true;
+    if (one.why == Why::no_previous) {
+      note_nothing_before(one, now);
+      waiting = true;  // once it is noted, an older rollout may have something for the device
+    }
     const bool adopt = one.why == Why::already_installed && one.deployment.empty();
     if (one.want != Want::offer && !adopt) continue;
     const Status begun = begin_deployment(device, one, adopt ? Standing::succeeded : Standing::in_flight, now);
@@ -364,7 +367,9 @@ Answer MemoryServer::checkin(const Checkin& request, WallTime now) {
       device.acked_seq = std::max(device.acked_seq, event.seq);
     }
     answer.acked_seq = device.acked_seq;
-    device.installed = request.installed;
+    // A report that was overtaken by a later one knows only what was installed then.
+    const bool overtaken = !request.events.empty() && request.events.back().seq < device.acked_seq;
+    if (!overtaken) device.installed = request.installed;
   }
   std::vector<rollout::Desired> wanted = desired(request.device);
   bool waiting = false;

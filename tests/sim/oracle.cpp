@@ -27,7 +27,9 @@ bool failing(Nature nature) { return nature == Nature::damaged || nature == Natu
 // --- the books -------------------------------------------------------------------------------------------------------
 
 void Oracle::appended(const std::string& device, const wire::Event& event) {
-  if (wire::is_final(event.outcome)) books_[device].first_final.emplace(event.deployment, event);
+  if (!wire::is_final(event.outcome)) return;
+  books_[device].first_final.emplace(event.deployment, event);
+  books_[device].last_final[event.deployment] = event.outcome;
 }
 
 void Oracle::synced(const std::string& device, const update::Target& target) {
@@ -37,7 +39,8 @@ void Oracle::synced(const std::string& device, const update::Target& target) {
 }
 
 void Oracle::began(const std::string& device, const update::Target& target, const std::string& held) {
-  books_[device].replaced[target.deployment] = held;
+  // The first time counts: one that is taken up again later, because another came to nothing, leads no further back.
+  books_[device].replaced.emplace(target.deployment, held);
 }
 
 void Oracle::promoted(const std::string& rollout, std::int32_t from_stage) {
@@ -162,11 +165,11 @@ void Oracle::look_at_standings(const std::string& device, std::uint64_t acked) {
   for (const DeploymentFact& one : server_.facts().deployments) {
     if (one.device != device) continue;
     const auto final = book.first_final.find(one.id);
-    const bool told = final != book.first_final.end() && final->second.seq <= acked;
+    const bool found = book.found.contains(one.id);  // it ran the release already: nothing that it says changes that
+    const bool told = !found && final != book.first_final.end() && final->second.seq <= acked;
     if (!told) {
-      const bool adopted = one.standing == Standing::succeeded && one.previous.empty();
       const bool back = one.standing == Standing::rolled_back && one.return_ended;
-      if (!is_open(one.standing) && !adopted && !back)
+      if (!is_open(one.standing) && !back && !(found && one.standing == Standing::succeeded))
         story_.broken("5 counted", one.id + " has ended without a report");
       continue;
     }

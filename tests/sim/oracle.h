@@ -37,9 +37,11 @@ class Oracle {
  private:
   struct Book {  // of one device
     std::map<std::string, wire::Event> first_final;  // by deployment
+    std::map<std::string, wire::Outcome> last_final;
     std::map<std::string, std::string> replaced;     // by deployment: the package that it took the place of
     std::map<std::string, std::set<std::string>> synced;  // by package: deployments for which it was found listed
     std::set<std::string> assigned;                       // packages
+    std::set<std::string> found;  // deployments of what it ran already
     std::int64_t server_version = 0, device_version = 0;
     std::vector<update::Target> targets;  // of server_version
     std::uint64_t acked = 0;

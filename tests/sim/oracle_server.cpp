@@ -15,6 +15,14 @@ const wire::StageSpec& stage_of(const RolloutFact& rollout, std::int32_t stage) 
   return rollout.spec.stages[static_cast<std::size_t>(stage)];
 }
 
+std::string explain(const std::vector<rollout::Desired>& desired) {
+  std::string text = ":";
+  for (const rollout::Desired& one : desired)
+    text += " " + one.model + "/" + one.release + " by " + one.rollout + " " + one.deployment + " (" +
+            std::string(rollout::to_text(one.why)) + ")";
+  return text;
+}
+
 bool stopped(Phase phase) { return !rollout::is_offering(phase); }
 
 }  // namespace
@@ -70,9 +78,11 @@ void Oracle::look_at_offer(const Facts& facts, const DeploymentFact& offer) {
   const DeviceFact device = server_.device(offer.device);
   const wire::StageSpec& stage = stage_of(rollout, offer.stage);
   ++story_.tally.offers;
+  if (offer.standing != Standing::in_flight) books_[offer.device].found.insert(offer.id);
   story_.tell(rollout.id, offer.id + (offer.standing == Standing::in_flight ? " offers " : " finds ") + offer.model + "/" +
                               offer.release + " to " + device.view.name);
-  if (stopped(rollout.state.phase)) return story_.broken("4 nothing is offered when stopped", offer.id);
+  // One that is only found may be what halts the rollout: it makes the sample large enough.
+  if (stopped(rollout.state.phase) && offer.standing == Standing::in_flight) return story_.broken("4 nothing is offered when stopped", offer.id);
   if (device.view.state != fleet::DeviceState::active) return story_.broken("4 stages", "an offer to nobody's device");
   if (rollout::bucket(rollout.salt, offer.device) >= rollout.thresholds.of(device.view.kind))
     return story_.broken("4 stages", offer.id + " is beyond the stage");
@@ -186,7 +196,7 @@ void Oracle::look_at_end(const std::vector<const Device*>& devices) {
     const auto desired = server_.desired(device->id());
     for (const rollout::Desired& one : desired) look_at_wish(*device, one);
     if (targets_for(catalogue_, device->view().kind, desired) != device->disk().accepted.targets)
-      story_.broken("8 nothing wedges", name + " was never told what it is to run now");
+      story_.broken("8 nothing wedges", name + " was never told what it is to run now" + explain(desired));
   }
 }
 
@@ -201,12 +211,14 @@ void Oracle::look_at_wish(const Device& device, const rollout::Desired& wish) {
   for (const wire::Installed& one : server_.device(device.id()).installed)
     if (one.model == wish.model) known = one.release;
   if (known != runs) story_.broken("5 what was told is kept", name + " runs " + runs + ", the server believes " + known);
-  if (wish.want == Want::offer) story_.broken("8 nothing wedges", name + " was never offered " + wish.release);
+  if (wish.want == Want::offer)
+    story_.broken("8 nothing wedges", name + " was never offered " + wish.release + explain({wish}));
   if (wish.want == Want::go_back) story_.broken("8 nothing wedges", name + " never answered the rollback");
   if (wish.want != Want::keep || runs == wish.release) return;
   // It tried and could not: the fault was told, and what it ran stays.
-  const DeploymentFact* one = deployment(wish.deployment);
-  if (one == nullptr || one->standing != Standing::silent)
+  const auto last = books_[device.id()].last_final.find(wish.deployment);
+  const bool tried = last != books_[device.id()].last_final.end() && last->second != wire::Outcome::succeeded;
+  if (!tried)
     story_.broken("the story's end", name + " runs " + (runs.empty() ? "nothing" : runs) + " and is to run " + wish.release);
 }
 
