@@ -1,8 +1,8 @@
 // The health of a release on trial, as its application tells it. Pure: times come in.
 //
-// Confirmed: `healthy_reports` reports in order, since the last complaint and the last restart. Failed:
-// kMaxComplaintsInARow complaints in a row or kMaxComplaints in all (unhealthy); more than `max_restarts` broken connections of an application that serves
-// the model (app_crash_loop); the deadline (health_silence).
+// Confirmed: `healthy_reports` good reports since the last complaint and the last restart. Failed: kMaxComplaintsInARow
+// complaints in a row or kMaxComplaints in all (unhealthy); more than `max_restarts` broken connections of an
+// application that serves the model (app_crash_loop); the deadline (health_silence).
 #pragma once
 
 #include <optional>
