@@ -40,7 +40,7 @@ class Device:
         self.name, self.kind = name, kind
         self.folder = os.path.join(world.folder, "devices", name)
         self.state = os.path.join(self.folder, "state")
-        os.makedirs(self.state)
+        os.makedirs(self.state, exist_ok=True)
         self.config = os.path.join(self.folder, "agent.json")
         log = os.path.join(world.folder, "logs", name)
         self.agent = world.processes.add(Process(

@@ -80,10 +80,6 @@ class People(SceneTest):
         self.refused(self.http.post("/rollouts", self.spec(release="99", group="some")), 404, "not_found", "99")
         self.refused(self.http.post("/rollouts", self.spec(group="nowhere")), 404, "not_found", "nowhere")
 
-    def test_two_people_who_promote_at_once_promote_once(self):
-        for path in ("/rollouts/r999/promote",):
-            self.refused(self.http.post(path, {"from_stage": 0}), 404, "not_found")
-
     def test_a_repeated_request_with_the_same_key_acts_once(self):
         headers = {"Idempotency-Key": "the-same"}
         body = {"name": "once", "query": f'kind = "{KIND}"'}
