@@ -1,6 +1,8 @@
 #include "common/async/workers.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <condition_variable>
 #include <deque>
@@ -32,6 +34,8 @@ struct Workers::Impl {
 
   void loop(unsigned thread) {
     pthread_setname_np(pthread_self(), options.name.substr(0, 15).c_str());
+    // Of the thread alone, under Linux. A system that refuses has a thread like the others.
+    if (options.niceness > 0) (void)setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), options.niceness);
     for (Batch batch = take(); !batch.empty(); batch = take()) run(thread, std::move(batch));
   }
 };

@@ -22,6 +22,7 @@ struct WorkersOptions {
   unsigned threads = 1;
   std::size_t max_queue = 1024;  // jobs that wait; more are refused
   std::size_t max_batch = 1;     // jobs handed over at once
+  int niceness = 0;              // 1 to 19: the threads yield to all others of the machine
 };
 
 class Workers {

@@ -53,6 +53,7 @@ constexpr std::array kRows = {
     Row{Code::preflight_policy, "preflight_policy", 500},
     Row{Code::fetch_failed, "fetch_failed", 500},
     Row{Code::fetch_attempts_exhausted, "fetch_attempts_exhausted", 500},
+    Row{Code::delta_missing, "delta_missing", 500},
     Row{Code::validate_load, "validate_load", 500},
     Row{Code::validate_golden, "validate_golden", 500},
     Row{Code::validate_latency, "validate_latency", 500},

@@ -52,6 +52,7 @@ enum class Code : std::uint16_t {
   preflight_policy = 202,
   fetch_failed = 210,
   fetch_attempts_exhausted = 211,
+  delta_missing = 212,     // no usable delta, and this device may not fetch whole files (a metered link)
   validate_load = 220,     // the model does not load
   validate_golden = 221,   // outputs differ from the golden set
   validate_latency = 222,  // over the latency budget

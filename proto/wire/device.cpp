@@ -73,6 +73,7 @@ Event read_event(json::Reader& in) {
   event.detail = in.text_or("detail", "", kMaxDetail);
   event.bytes_fetched = static_cast<std::uint64_t>(in.integer_or("bytes_fetched", 0, 0, INT64_MAX));
   event.bytes_resumed = static_cast<std::uint64_t>(in.integer_or("bytes_resumed", 0, 0, INT64_MAX));
+  event.bytes_saved = static_cast<std::uint64_t>(in.integer_or("bytes_saved", 0, 0, INT64_MAX));
   event.evidence = in.text_or("evidence", "", kMaxEvidence);
   return event;
 }
@@ -89,6 +90,7 @@ nlohmann::json encode_event(const Event& event) {
   if (!event.detail.empty()) out["detail"] = event.detail;
   if (event.bytes_fetched != 0) out["bytes_fetched"] = event.bytes_fetched;
   if (event.bytes_resumed != 0) out["bytes_resumed"] = event.bytes_resumed;
+  if (event.bytes_saved != 0) out["bytes_saved"] = event.bytes_saved;
   if (!event.evidence.empty()) out["evidence"] = event.evidence;
   return out;
 }

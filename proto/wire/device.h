@@ -86,6 +86,7 @@ struct Event {
   std::string detail;
   std::uint64_t bytes_fetched = 0;  // over the network, in this deployment so far
   std::uint64_t bytes_resumed = 0;  // not fetched again thanks to an earlier attempt, in this deployment so far
+  std::uint64_t bytes_saved = 0;    // not fetched at all thanks to deltas, in this deployment so far
   std::string evidence;             // JSON of the validator, or empty
 };
 

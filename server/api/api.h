@@ -14,6 +14,7 @@
 #include "common/time/clock.h"
 #include "server/api/busy.h"
 #include "server/api/throttle.h"
+#include "server/deltas/deltas.h"
 #include "server/store/blobs.h"
 #include "server/store/store.h"
 
@@ -31,6 +32,7 @@ struct Settings {
   std::chrono::seconds assignment{7 * 24 * 3600};          // life of a director's document
   std::chrono::seconds snapshot{30 * 24 * 3600};           // life of snapshot.json; signed anew at half of it
   std::chrono::seconds timestamp{24 * 3600};               // the same of timestamp.json
+  std::chrono::seconds delta_wait{30};                     // how long offers of a new rollout wait for its deltas
   std::int64_t max_pending = 10'000;                       // devices that wait for acceptance; more are refused
 };
 
@@ -42,6 +44,9 @@ struct Counters {
   metrics::Counter& events;
   metrics::Counter& assignments;
   metrics::Counter& refused;
+  metrics::Counter& blobs_served;
+  metrics::Counter& deltas_served;
+  metrics::Counter& delta_bytes_saved;
 };
 
 struct Api {
@@ -58,6 +63,7 @@ struct Api {
   Busy uploads{};
   // {"poll_seconds":n}: what every idle check-in is answered.
   std::shared_ptr<const std::string> idle_answer{};
+  deltas::Deltas* deltas = nullptr;  // null: none are made
 };
 
 }  // namespace drover::api

@@ -68,13 +68,23 @@ struct Checkin {
   WallTime now{};
 };
 
-Result<Outcome> try_reading(const store::Reader& reader, const store::Control& control, const Checkin& in) {
+// A new rollout's offers wait a little for its deltas: whoever asks meanwhile would fetch whole files.
+HoldFn hold_of(const Api& api, WallTime now) {
+  if (api.deltas == nullptr) return {};
+  return [&api, now](const store::RolloutEntry& rollout) {
+    return now < rollout.created_at + api.settings.delta_wait &&
+           api.deltas->pending(rollout.spec.model, rollout.spec.release);
+  };
+}
+
+Result<Outcome> try_reading(const Api& api, const store::Reader& reader, const store::Control& control,
+                            const Checkin& in) {
   TRY_ASSIGN(const store::Device device, load_device(reader.devices, in.claims));
   Outcome out;
   out.claims = in.claims;
   if (in.request.identity_digest != device.identity_digest) out.answer.want_identity = true;
   out.claims.identity_digest = device.identity_digest;
-  TRY_ASSIGN(const Evaluation evaluation, evaluate(reader, control, device));
+  TRY_ASSIGN(const Evaluation evaluation, evaluate(reader, control, device, hold_of(api, in.now)));
   if (evaluation.must_record) return out;
   out.claims.revision = evaluation.waiting || out.answer.want_identity ? 0 : control.revision;
   TRY_ASSIGN(const auto stored, reader.devices.assignment(device.no));
@@ -136,7 +146,7 @@ Result<Outcome> write_checkin(const Api& api, store::Writer& writer, const Check
     out.answer.acked_seq = applied.acked_seq;
     out.events = applied.events;
   }
-  TRY_ASSIGN(const Evaluation evaluation, evaluate_and_record(writer, device, in.now));
+  TRY_ASSIGN(const Evaluation evaluation, evaluate_and_record(writer, device, in.now, hold_of(api, in.now)));
   TRY_ASSIGN(const auto control, writer.control());
   out.claims.revision = evaluation.waiting || out.answer.want_identity ? 0 : control->revision;
   TRY_ASSIGN(auto stored, writer.devices.assignment(device.no));
@@ -193,7 +203,7 @@ Answer post_checkin(Api& api, Call& call) {
   Outcome out;
   if (!in->request.report && !in->request.identity) {
     store::ReadFn<Outcome> read = [&api, in](const store::Reader& reader) {
-      return try_reading(reader, *api.store.control(), *in);
+      return try_reading(api, reader, *api.store.control(), *in);
     };
     Result<Outcome> result = co_await api.store.read(std::move(read));
     if (!result) co_return std::move(result).error();

@@ -28,6 +28,7 @@ nlohmann::json encode_deployment(const store::Deployment& deployment) {
           {"detail", deployment.detail},
           {"bytes_fetched", deployment.bytes_fetched},
           {"bytes_resumed", deployment.bytes_resumed},
+          {"bytes_saved", deployment.bytes_saved},
           {"offered_at", format_time(deployment.offered_at)},
           {"updated_at", format_time(deployment.updated_at)}};
 }

@@ -137,6 +137,7 @@ Answer post_metadata(Api& api, Call& call) {
   };
   Result<Published> checked = co_await api.disk.run(std::move(check));
   if (!checked) co_return std::move(checked).error();
+  const std::vector<CheckedRelease> added = checked->releases;
   ChangeFn fn = [&api, role, bytes, checked = std::move(*checked), now = api.clock.wall()](
                     store::Writer& writer) -> Result<Effect> {
     TRY_ASSIGN(const std::int64_t version, publish(api, writer, role, *bytes, checked.releases, now));
@@ -147,7 +148,10 @@ Answer post_metadata(Api& api, Call& call) {
     effect.detail = "version " + std::to_string(version) + " " + crypto::sha256(*bytes).text();
     return effect;
   };
-  co_return co_await change(api, call, std::move(fn));
+  Result<net::Response> published = co_await change(api, call, std::move(fn));
+  if (published && api.deltas != nullptr)
+    for (const CheckedRelease& one : added) api.deltas->want(one.row.model, one.row.version);
+  co_return published;
 }
 
 Answer get_trust(Api& api, Call&) {

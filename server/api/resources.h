@@ -45,6 +45,7 @@ Answer post_upload(Api& api, Call& call);
 Answer get_upload(Api& api, Call& call);
 Answer patch_upload(Api& api, Call& call);
 Answer get_blob(Api& api, Call& call);
+Answer get_delta(Api& api, Call& call);
 
 // metadata.cpp
 Answer get_metadata(Api& api, Call& call);

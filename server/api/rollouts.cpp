@@ -176,6 +176,8 @@ Answer post_rollout(Api& api, Call& call) {
   };
   const Result<bool> checked = co_await api.store.read(std::move(check));
   if (!checked) co_return checked.error();
+  // Before devices hear of it.
+  if (api.deltas != nullptr) api.deltas->want(spec.model, spec.release);
   store::RolloutRow row;
   row.spec = std::move(spec);
   row.salt = random_id("", api.rng);

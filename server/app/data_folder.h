@@ -1,4 +1,4 @@
-// The data folder: drover.db, keys/, blobs/, tls/. Made once, opened at every start.
+// The data folder: drover.db, keys/, blobs/, deltas/, tls/. Made once, opened at every start.
 #pragma once
 
 #include <filesystem>
@@ -16,6 +16,7 @@ struct DataFolder {
   std::filesystem::path database() const { return folder / "drover.db"; }
   std::filesystem::path keys() const { return folder / "keys"; }
   std::filesystem::path blobs() const { return folder / "blobs"; }
+  std::filesystem::path deltas() const { return folder / "deltas"; }  // made from blobs; may be deleted while stopped
   std::filesystem::path certificate() const { return folder / "tls" / "certificate.pem"; }
   std::filesystem::path certificate_key() const { return folder / "tls" / "key.pem"; }
 };

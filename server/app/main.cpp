@@ -81,6 +81,7 @@ Result<ServeOptions> options_of(const config::Values& values) {
   options.api.assignment = std::chrono::seconds(values.number("assignment_seconds"));
   options.api.snapshot = std::chrono::seconds(values.number("snapshot_seconds"));
   options.api.timestamp = std::chrono::seconds(values.number("timestamp_seconds"));
+  options.api.delta_wait = std::chrono::seconds(values.number("delta_wait_seconds"));
   options.api.max_pending = values.number("max_pending");
   return options;
 }

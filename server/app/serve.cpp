@@ -27,13 +27,14 @@ constexpr std::size_t kCleanAtOnce = 100;
 class RunningServer final : public Server {
  public:
   RunningServer(const ServeOptions& options, api::Keys keys, std::unique_ptr<store::Store> store,
-                std::unique_ptr<store::Blobs> blobs, const Clock& clock, Rng& rng)
+                std::unique_ptr<store::Blobs> blobs, std::unique_ptr<deltas::Deltas> deltas, const Clock& clock, Rng& rng)
       : stop_within_(options.stop_within), keys_(std::move(keys)), store_(std::move(store)), blobs_(std::move(blobs)),
-        disk_("disk", kDiskThreads, kDiskQueue),
+        deltas_(std::move(deltas)), disk_("disk", kDiskThreads, kDiskQueue),
         api_{*store_, *blobs_, disk_, keys_, options.api, clock, rng, metrics_} {
     std::string idle = "{\"poll_seconds\":";
     idle += std::to_string(options.api.poll.count());
     idle += '}';
+    api_.deltas = deltas_.get();
     api_.idle_answer = std::make_shared<const std::string>(std::move(idle));
     add_metrics();
   }
@@ -62,6 +63,7 @@ class RunningServer final : public Server {
   metrics::Registry metrics_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<store::Blobs> blobs_;
+  std::unique_ptr<deltas::Deltas> deltas_;
   async::Pool disk_;
   api::Api api_;
   std::unique_ptr<net::HttpServer> http_;
@@ -77,6 +79,10 @@ void RunningServer::add_metrics() {
                         [this] { return static_cast<double>(store_->stats().waiting); });
   metrics_.gauge_reader("drover_control_revision", "Revision of the control plane",
                         [this] { return static_cast<double>(store_->revision()); });
+  metrics_.gauge_reader("drover_deltas_ready", "Deltas that can be served",
+                        [this] { return static_cast<double>(deltas_->stats().ready); });
+  metrics_.gauge_reader("drover_deltas_pending", "Deltas to be made for the release under way, and releases that wait",
+                        [this] { return static_cast<double>(deltas_->stats().pending); });
   metrics_.gauge_reader("drover_connections", "Open connections",
                         [this] { return static_cast<double>(http_->stats().open.load()); });
   metrics_.counter_reader("drover_requests_total", "Requests answered",
@@ -130,6 +136,7 @@ boost::asio::awaitable<void> RunningServer::keep_time(RunningServer& self) {
 }
 
 void RunningServer::start() {
+  deltas_->resume();
   http_->start();
   boost::asio::co_spawn(http_->executors().front(), keep_time(*this), boost::asio::detached);
 }
@@ -138,6 +145,7 @@ void RunningServer::stop() {
   if (stopping_.exchange(true)) return;
   if (http_ && !http_->stop(stop_within_)) log::warn("requests were cut off at the stop");
   disk_.stop();
+  deltas_->stop();
   store_->stop();
   http_.reset();
 }
@@ -152,7 +160,9 @@ Result<std::unique_ptr<Server>> Server::open(const ServeOptions& options, const 
   store_options.readers = options.readers;
   TRY_ASSIGN(auto store, store::open_sqlite(store_options, clock));
   TRY_ASSIGN(auto blobs, store::open_blob_folder(options.data.blobs()));
-  auto server = std::make_unique<RunningServer>(options, std::move(keys), std::move(store), std::move(blobs), clock, rng);
+  TRY_ASSIGN(auto deltas, deltas::Deltas::open(*store, *blobs, fs::system_files(), options.data.deltas().string()));
+  auto server = std::make_unique<RunningServer>(options, std::move(keys), std::move(store), std::move(blobs),
+                                                std::move(deltas), clock, rng);
   TRY(server->bind(options.http));
   return std::unique_ptr<Server>(std::move(server));
 }

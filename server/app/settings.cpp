@@ -28,6 +28,8 @@ constexpr std::array kTable = {
     Setting{"assignment_seconds", number, "life of a signed assignment", "604800", "SECONDS", 3600, kYear},
     Setting{"snapshot_seconds", number, "life of snapshot.json; signed anew at half of it", "2592000", "SECONDS", 3600, kYear},
     Setting{"timestamp_seconds", number, "life of timestamp.json; signed anew at half of it", "86400", "SECONDS", 600, kYear},
+    Setting{"delta_wait_seconds", number, "how long a new rollout's offers wait for its deltas; 0: not at all", "30",
+            "SECONDS", 0, 24 * 3600},
     Setting{"max_pending", number, "devices that may wait for acceptance at once", "10000", "COUNT", 0, 100'000'000},
     Setting{"stop_seconds", number, "how long requests in flight may take to end at a stop", "20", "SECONDS", 1, 3600},
     Setting{"log_level", text, "debug, info, warn, error or off", "info", "LEVEL"},

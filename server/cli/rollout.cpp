@@ -240,12 +240,14 @@ Result<int> devices(const DevicesOptions& options, Context& context) {
                  {"STATE"},
                  {"CODE"},
                  {"FETCHED", Align::right},
+                 {"SAVED", Align::right},
                  {"DETAIL", Align::left, true}});
     for (const Json& one : items_of(deployments)) {
       const std::string name = text_of(one, "device_name"), code = text_of(one, "code");
       table.add({name.empty() ? text_of(one, "device") : name, std::to_string(number_of(one, "stage") + 1),
                  text_of(one, "state"), code == "ok" ? "" : code,
-                 human_bytes(static_cast<std::uint64_t>(number_of(one, "bytes_fetched"))), text_of(one, "detail")});
+                 human_bytes(static_cast<std::uint64_t>(number_of(one, "bytes_fetched"))),
+                 human_bytes(static_cast<std::uint64_t>(number_of(one, "bytes_saved"))), text_of(one, "detail")});
     }
     return table.render(context.out_style(), context.out_width());
   });

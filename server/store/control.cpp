@@ -54,6 +54,7 @@ Status load_rollouts(const Reader& reader, Control& out) {
     entry.thresholds = std::move(row.thresholds);
     if (const auto group = out.groups.find(row.spec.group); group != out.groups.end()) entry.group = group->second;
     entry.spec = std::move(row.spec);
+    entry.created_at = row.created_at;
     entry.ticks = rollout::needs_ticks(row.state);
     out.rollouts.push_back(std::move(entry));
   }

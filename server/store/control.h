@@ -43,6 +43,7 @@ struct RolloutEntry {
   std::string salt;
   rollout::Thresholds thresholds;
   std::shared_ptr<const GroupEntry> group;
+  WallTime created_at{};
   bool ticks = false;  // it has something to do as time goes by
 };
 

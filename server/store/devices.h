@@ -48,6 +48,13 @@ struct KindCount {
   std::int64_t devices = 0;
 };
 
+struct ReleaseCount {
+  std::string release;
+  std::int64_t devices = 0;
+};
+// Devices looked at to find what a fleet runs: enough to tell which releases matter, whatever the size of the fleet.
+inline constexpr std::int64_t kRunSample = 200'000;
+
 struct StoredEvent {
   wire::Event event;
   WallTime received_at{};
@@ -79,6 +86,8 @@ class Devices {
                                                          std::string_view salt, std::int64_t k) const = 0;
 
   virtual Result<std::vector<wire::Installed>> installed(DeviceNo no) const = 0;
+  // The releases of a model that devices run, the most-run first; among kRunSample of them in a larger fleet.
+  virtual Result<std::vector<ReleaseCount>> releases_run(std::string_view model, std::size_t limit) const = 0;
   virtual Result<std::optional<StoredAssignment>> assignment(DeviceNo no) const = 0;
   // Newest first.
   virtual Result<std::vector<StoredEvent>> events(DeviceNo no, std::size_t limit) const = 0;

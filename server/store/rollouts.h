@@ -64,6 +64,7 @@ struct Deployment {
   std::string detail;
   std::uint64_t bytes_fetched = 0;
   std::uint64_t bytes_resumed = 0;
+  std::uint64_t bytes_saved = 0;  // by deltas
   WallTime offered_at{};
   std::chrono::seconds offered_watched{0};  // on the rollout's own clock
   WallTime updated_at{};

@@ -1,5 +1,6 @@
 #include "server/api/journey/evaluate.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "server/api/journey/engine.h"
@@ -18,13 +19,24 @@ struct Facts {
   std::vector<rollout::PastDeployment> history;
   std::vector<rollout::RolloutState> states;
   std::vector<rollout::RolloutView> views;
+  bool held = false;  // a rollout that covers the device is not told of yet
 };
 
+bool has_begun(const Facts& facts, const store::RolloutEntry& entry) {
+  return std::any_of(facts.deployments.begin(), facts.deployments.end(),
+                     [&](const store::Deployment& one) { return one.rollout_no == entry.no; });
+}
+
 Status load_rollouts(const store::Reader& reader, const store::Control& control, const store::Device& device,
-                     Facts& facts) {
+                     const HoldFn& hold, Facts& facts) {
   std::vector<const store::RolloutEntry*> covering;
-  for (const store::RolloutEntry& entry : control.rollouts)
-    if (entry.group && entry.group->group.covers(device.view)) covering.push_back(&entry);
+  for (const store::RolloutEntry& entry : control.rollouts) {
+    if (!entry.group || !entry.group->group.covers(device.view)) continue;
+    if (hold && !has_begun(facts, entry) && hold(entry))
+      facts.held = true;
+    else
+      covering.push_back(&entry);
+  }
   facts.states.reserve(covering.size());
   for (const store::RolloutEntry* entry : covering) {
     TRY_ASSIGN(rollout::RolloutState state, reader.rollouts.state(entry->no));
@@ -64,10 +76,11 @@ Status load_history(const store::Reader& reader, const store::Control& control, 
   return {};
 }
 
-Result<Facts> load_facts(const store::Reader& reader, const store::Control& control, const store::Device& device) {
+Result<Facts> load_facts(const store::Reader& reader, const store::Control& control, const store::Device& device,
+                         const HoldFn& hold) {
   Facts facts;
-  TRY(load_rollouts(reader, control, device, facts));
   TRY(load_history(reader, control, device, facts));
+  TRY(load_rollouts(reader, control, device, hold, facts));
   return facts;
 }
 
@@ -172,9 +185,11 @@ bool is_refusal(const Status& status) {
 
 }  // namespace
 
-Result<Evaluation> evaluate(const store::Reader& reader, const store::Control& control, const store::Device& device) {
-  TRY_ASSIGN(const Facts facts, load_facts(reader, control, device));
+Result<Evaluation> evaluate(const store::Reader& reader, const store::Control& control, const store::Device& device,
+                            const HoldFn& hold) {
+  TRY_ASSIGN(const Facts facts, load_facts(reader, control, device, hold));
   Evaluation out;
+  out.waiting = facts.held;
   out.desired = decide_for(control, device, facts);
   for (const rollout::Desired& desired : out.desired) {
     if (desired.waits_for_place) out.waiting = true;
@@ -184,10 +199,12 @@ Result<Evaluation> evaluate(const store::Reader& reader, const store::Control& c
   return out;
 }
 
-Result<Evaluation> evaluate_and_record(store::Writer& writer, const store::Device& device, WallTime now) {
+Result<Evaluation> evaluate_and_record(store::Writer& writer, const store::Device& device, WallTime now,
+                                       const HoldFn& hold) {
   TRY_ASSIGN(const auto control, writer.control());
-  TRY_ASSIGN(const Facts facts, load_facts(writer.reader(), *control, device));
+  TRY_ASSIGN(const Facts facts, load_facts(writer.reader(), *control, device, hold));
   Evaluation out;
+  out.waiting = facts.held;
   out.desired = decide_for(*control, device, facts);
   for (rollout::Desired& desired : out.desired) {
     if (desired.waits_for_place) out.waiting = true;

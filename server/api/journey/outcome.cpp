@@ -27,6 +27,7 @@ void note_progress(store::Deployment& deployment, const wire::Event& event, Wall
   if (!event.detail.empty() || wire::is_final(event.outcome)) deployment.detail = event.detail;
   deployment.bytes_fetched = std::max(deployment.bytes_fetched, event.bytes_fetched);
   deployment.bytes_resumed = std::max(deployment.bytes_resumed, event.bytes_resumed);
+  deployment.bytes_saved = std::max(deployment.bytes_saved, event.bytes_saved);
   deployment.updated_at = now;
 }
 

@@ -34,8 +34,8 @@ namespace {
 constexpr std::string_view kColumns =
     "p.deployment_no, p.device_no, p.rollout_no, p.stage, p.model, p.release, p.previous, p.standing, p.activated, "
     "p.return_ended, p.step, p.code, p.detail, p.bytes_fetched, p.bytes_resumed, p.offered_at, p.offered_watched, "
-    "p.updated_at";
-constexpr int kColumnCount = 18;
+    "p.updated_at, p.bytes_saved";
+constexpr int kColumnCount = 19;
 
 Deployment read_row(const db::Statement& row) {
   Deployment out;
@@ -57,6 +57,7 @@ Deployment read_row(const db::Statement& row) {
   out.offered_at = at(row.integer(15));
   out.offered_watched = std::chrono::seconds(row.integer(16));
   out.updated_at = at(row.integer(17));
+  out.bytes_saved = static_cast<std::uint64_t>(row.integer(18));
   return out;
 }
 
@@ -129,10 +130,11 @@ Status SqliteDeployments::insert(Deployment& deployment) {
 
 Status SqliteDeployments::update(const Deployment& deployment) {
   return db_.run("UPDATE deployment SET standing = ?, activated = ?, return_ended = ?, step = ?, code = ?, detail = ?, "
-                 "bytes_fetched = ?, bytes_resumed = ?, updated_at = ? WHERE deployment_no = ?",
+                 "bytes_fetched = ?, bytes_resumed = ?, bytes_saved = ?, updated_at = ? WHERE deployment_no = ?",
                  static_cast<std::int64_t>(deployment.standing), deployment.activated, deployment.return_ended,
                  deployment.step, static_cast<std::int64_t>(deployment.code), deployment.detail,
-                 deployment.bytes_fetched, deployment.bytes_resumed, seconds(deployment.updated_at), deployment.no);
+                 deployment.bytes_fetched, deployment.bytes_resumed, deployment.bytes_saved,
+                 seconds(deployment.updated_at), deployment.no);
 }
 
 }  // namespace sqlite

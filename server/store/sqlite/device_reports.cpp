@@ -17,6 +17,19 @@ Result<std::vector<wire::Installed>> SqliteDevices::installed(DeviceNo no) const
   }
 }
 
+Result<std::vector<ReleaseCount>> SqliteDevices::releases_run(std::string_view model, std::size_t limit) const {
+  TRY_ASSIGN(db::Statement statement,
+             db_.prepare("SELECT release, count(*) FROM (SELECT model, release FROM installed LIMIT ?) WHERE model = ? "
+                         "GROUP BY release ORDER BY 2 DESC, release LIMIT ?"));
+  statement.bind(kRunSample, model, static_cast<std::int64_t>(limit));
+  std::vector<ReleaseCount> all;
+  for (;;) {
+    TRY_ASSIGN(const bool row, statement.step());
+    if (!row) return all;
+    all.push_back({statement.string(0), statement.integer(1)});
+  }
+}
+
 Result<std::optional<StoredAssignment>> SqliteDevices::assignment(DeviceNo no) const {
   TRY_ASSIGN(db::Statement statement,
              db_.prepare("SELECT version, expires, content, document FROM assignment WHERE device_no = ?"));

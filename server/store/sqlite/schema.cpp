@@ -187,8 +187,11 @@ CREATE TABLE idempotency(
 CREATE INDEX idempotency_at ON idempotency(at);
 )sql";
 
+// What deltas saved.
+constexpr std::string_view kSecond = "ALTER TABLE deployment ADD COLUMN bytes_saved INTEGER NOT NULL DEFAULT 0;";
+
 }  // namespace
 
-const std::array<std::string_view, 1> kMigrations = {kFirst};
+const std::array<std::string_view, 2> kMigrations = {kFirst, kSecond};
 
 }  // namespace drover::store::sqlite

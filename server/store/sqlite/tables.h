@@ -25,6 +25,7 @@ class SqliteDevices final : public Devices {
   Result<std::optional<std::uint64_t>> bucket_of(const fleet::Group& group, std::string_view kind,
                                                  std::string_view salt, std::int64_t k) const override;
   Result<std::vector<wire::Installed>> installed(DeviceNo no) const override;
+  Result<std::vector<ReleaseCount>> releases_run(std::string_view model, std::size_t limit) const override;
   Result<std::optional<StoredAssignment>> assignment(DeviceNo no) const override;
   Result<std::vector<StoredEvent>> events(DeviceNo no, std::size_t limit) const override;
   Result<DeviceNo> insert(const Device& device) override;
