@@ -30,6 +30,8 @@ constexpr std::array kInfos = {
     SettingInfo{"jitter_percent", Type::number, "percent", "of the time between check-ins, at random; default 10", 0,
                 50},
     SettingInfo{"max_rate", Type::number, "bytes a second", "bound for downloads; default 0: none", 0, INT64_MAX},
+    SettingInfo{"metered", Type::truth, "",
+                "of a file that the device holds an earlier version of, fetch the delta or nothing; default false"},
     SettingInfo{"validator", Type::text, "file",
                 "program that validates; default: drover-validate-onnx beside the agent"},
     SettingInfo{"onnxruntime", Type::text, "file", "ONNX Runtime library, for the validator; default: its own search"},
@@ -59,6 +61,10 @@ std::int64_t* number_of(Settings& settings, std::string_view name) {
   return name == "max_rate" ? &settings.max_rate : &settings.jitter_percent;
 }
 
+bool* truth_of(Settings& settings, std::string_view name) {
+  return name == "metered" ? &settings.metered : &settings.confirm_without_application;
+}
+
 Status read_file(const std::string& path, fs::Files& files, Settings& settings) {
   TRY_ASSIGN(const std::string text, files.read(path, kMaxConfig));
   TRY_ASSIGN(const json::Value document, json::parse(text, kMaxConfig));
@@ -71,7 +77,8 @@ Status read_file(const std::string& path, fs::Files& files, Settings& settings) 
       std::int64_t& value = *number_of(settings, info.name);
       value = in.integer_or(info.name, value, info.low, info.high);
     } else if (info.type == Type::truth) {
-      settings.confirm_without_application = in.boolean_or(info.name, settings.confirm_without_application);
+      bool& value = *truth_of(settings, info.name);
+      value = in.boolean_or(info.name, value);
     } else {
       settings.attributes =
           in.text_map_or_none(info.name, wire::kMaxAttributes, wire::kMaxAttributeKey, wire::kMaxAttributeValue);
@@ -95,7 +102,7 @@ Status set(const SettingInfo& info, const std::string& value, Settings& settings
     *number_of(settings, info.name) = number;
   } else if (info.type == Type::truth) {
     if (value != "true" && value != "false") return wrong(info.name, "takes true or false");
-    settings.confirm_without_application = value == "true";
+    *truth_of(settings, info.name) = value == "true";
   } else {
     const std::size_t equals = value.find('=');
     if (equals == 0 || equals == std::string::npos) return wrong(info.name, "takes key=value");

@@ -28,7 +28,8 @@ nlohmann::json deployment_json(const Store& store) {
           {"attempts", state.attempts},
           {"starts", state.starts},
           {"bytes_fetched", store.traffic().fetched},
-          {"bytes_resumed", store.traffic().resumed}};
+          {"bytes_resumed", store.traffic().resumed},
+          {"bytes_saved", store.traffic().saved}};
 }
 
 std::string padded(std::string text, std::size_t width) {

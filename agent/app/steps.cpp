@@ -131,13 +131,40 @@ void Steps::told_traffic(const Traffic& traffic) {
   if (!told) log::failure("progress is not stored", told.error());
 }
 
+// What deltas may start from: their files stay on the disk with the slot.
+std::vector<package::Manifest> Steps::held_packages(const std::string& model) {
+  std::vector<package::Manifest> held;
+  const update::Slot* slot = tools_.store.slot(model);
+  if (slot == nullptr) return held;
+  for (const std::string& package : {slot->current.package, slot->previous.package}) {
+    if (package.empty()) continue;
+    auto contents = tools_.contents.read(package);
+    if (contents) held.push_back(std::move(contents->manifest));
+  }
+  return held;
+}
+
+// Waits as other tries do, but the reason stays the reason: the server hears of it now, and again when it is given up.
+void Steps::wait_for_delta(const State& state, Event& event) {
+  event.retryable = state.attempts + 1 < update::limits(Step::fetch).attempts;
+  if (state.attempts > 0) return;
+  update::Report waits;
+  waits.step = wire::Step::fetch;
+  waits.outcome = wire::Outcome::progress;
+  waits.code = event.code;
+  waits.detail = event.detail;
+  const Status told = tools_.store.report(state.target, waits, tools_.clock.wall());
+  if (!told) log::failure("the reason for waiting is not stored", told.error());
+}
+
 asio::awaitable<Event> Steps::fetch(State state, Stop stop) {
   const Status session = co_await tools_.link.ensure_session();
   if (!session) co_return failed_event(session.error());
   auto contents = tools_.contents.read(state.target.package);
   if (!contents) co_return failed_event(contents.error());
   FetchJob job;
-  job.files = wanted_files(contents->manifest);
+  job.files = wanted_files(contents->manifest, held_packages(state.target.model));
+  job.whole_files = !tools_.settings.metered;
   job.deployment = state.target.deployment;
   job.before = tools_.store.traffic_done();
   job.max_rate = static_cast<std::uint64_t>(tools_.settings.max_rate);
@@ -152,6 +179,7 @@ asio::awaitable<Event> Steps::fetch(State state, Stop stop) {
   if (outcome.status.error().code() == Code::unauthenticated) tools_.link.drop_session();
   Event event = failed_event(outcome.status.error());
   event.progressed = outcome.progressed;
+  if (event.code == Code::delta_missing) wait_for_delta(state, event);
   co_return event;
 }
 

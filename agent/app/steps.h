@@ -77,6 +77,8 @@ class Steps final : public AppListener {
   Status commit(const update::State& state);
   boost::asio::awaitable<void> wait_until(MonoTime time);
   void told_traffic(const Traffic& traffic);
+  std::vector<package::Manifest> held_packages(const std::string& model);
+  void wait_for_delta(const update::State& state, update::Event& event);
 
   Tools tools_;
   AppSocket* socket_ = nullptr;

@@ -22,6 +22,14 @@ Download::Download(fs::Files& files, const Clock& clock, const Layout& layout, s
       size_(size),
       deployment_(std::move(deployment)) {}
 
+Download Download::of_delta(fs::Files& files, const Clock& clock, const Layout& layout, const std::string& target,
+                            const std::string& base, std::uint64_t size, std::string deployment) {
+  Download download(files, clock, layout, target, size, std::move(deployment));
+  download.part_path_ = layout.delta(target, base);
+  download.journal_path_ = download.part_path_ + ".journal";
+  return download;
+}
+
 asio::awaitable<Status> Download::open(std::function<bool()> stop) {
   CO_TRY_ASSIGN(const std::string boot, files_.boot_id());
   const auto text = files_.read(journal_path_, kMaxJournal);
@@ -188,7 +196,16 @@ asio::awaitable<Status> Download::finish(std::function<bool()> stop) {
   co_return files_.sync_folder(staging_folder_);
 }
 
+Status Download::discard() {
+  last_traffic_ = traffic();
+  file_.reset();
+  journal_file_.reset();
+  TRY(files_.remove(part_path_));
+  return files_.remove(journal_path_);
+}
+
 Traffic Download::traffic() const {
+  if (!file_) return last_traffic_;
   return {offset() - std::min(offset(), journal_.start) + journal_.wasted, journal_.resumed};
 }
 

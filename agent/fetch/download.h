@@ -1,4 +1,5 @@
-// One file on its way to the disk: staging/<hex>.part and its journal, then blobs/<hex>. Knows nothing of the network.
+// One file on its way to the disk: staging/<hex>.part and its journal, then blobs/<hex>; or a delta, which stays in
+// staging. Knows nothing of the network.
 //
 // Within one boot every byte that was written is trusted, since the page cache outlives the process; after a reboot
 // only pieces whose digest the journal holds and the disk gives back. The whole is read again before it becomes a blob.
@@ -31,6 +32,11 @@ class Download {
   Download(fs::Files& files, const Clock& clock, const Layout& layout, std::string digest, std::uint64_t size,
            std::string deployment);
 
+  // A delta from `base` to `target`, of this size as the server says: nobody has signed it, so that it is never finished
+  // but applied, and then discarded.
+  static Download of_delta(fs::Files& files, const Clock& clock, const Layout& layout, const std::string& target,
+                           const std::string& base, std::uint64_t size, std::string deployment);
+
   // Finds out how much is there and may be trusted. Before anything else. io, disk_full.
   boost::asio::awaitable<Status> open(std::function<bool()> stop);
 
@@ -52,6 +58,9 @@ class Download {
   Status checkpoint();
   // Reads it again, from the disk, and makes it a blob. digest_mismatch: it is thrown away.
   boost::asio::awaitable<Status> finish(std::function<bool()> stop);
+
+  // Removes it, complete or not, with its journal. Nothing else may be called afterwards but traffic().
+  Status discard();
 
   // Of this file, in this deployment.
   Traffic traffic() const;
@@ -79,6 +88,7 @@ class Download {
   std::string unsaved_lines_;  // of pieces that are not synced yet
   std::uint64_t synced_ = 0;
   MonoTime synced_at_{};
+  Traffic last_traffic_;  // when it was discarded
 };
 
 }  // namespace drover::agent

@@ -5,6 +5,7 @@
 
 #include "agent/fetch/hashing.h"
 #include "common/net/ranges.h"
+#include "common/obs/log.h"
 #include "proto/wire/problem.h"
 
 namespace drover::agent {
@@ -62,8 +63,6 @@ class Sink final : public net::ResponseSink {
   std::function<void()> wrote_;
 };
 
-Traffic sum(const Traffic& a, const Traffic& b) { return {a.fetched + b.fetched, a.resumed + b.resumed}; }
-
 }  // namespace
 
 bool is_transient(Code code) {
@@ -100,13 +99,27 @@ asio::awaitable<FetchOutcome> Fetcher::fetch(FetchJob job) {
   co_return outcome;
 }
 
-asio::awaitable<Status> Fetcher::fetch_one(const FetchJob& job, Wanted wanted, FetchOutcome& outcome) {
+// A whole file that is half here goes on as it is, unless only deltas are allowed.
+asio::awaitable<Status> Fetcher::fetch_one(FetchJob& job, Wanted wanted, FetchOutcome& outcome) {
+  const auto begun = files_.info(layout_.part(wanted.digest));
+  if (!wanted.base.empty() && (!job.whole_files || !begun || begun->size == 0)) {
+    Status status = co_await fetch_delta(job, wanted, outcome);
+    const bool whole = !status && status.error().code() == Code::delta_missing && job.whole_files;
+    if (!whole) co_return std::move(status).within("fetching " + wanted.digest + " as a delta");
+    log::info("a whole file is fetched", {{"file", wanted.digest}, {"why", status.error().message()}});
+    job.before = outcome.traffic;
+    if (job.completed) job.completed(job.before);  // what a delta has cost stays counted, whatever comes
+  }
+  co_return co_await fetch_whole(job, std::move(wanted), outcome);
+}
+
+asio::awaitable<Status> Fetcher::fetch_whole(const FetchJob& job, Wanted wanted, FetchOutcome& outcome) {
   Download download(files_, clock_, layout_, wanted.digest, wanted.size, job.deployment);
   Status status = co_await download.open(job.stop);
   if (!status) co_return std::move(status);
   if (!download.complete()) {
     const std::uint64_t had = download.offset();
-    status = co_await request_rest(job, download);
+    status = co_await request_rest(job, blob_target(wanted.digest), download);
     outcome.progressed = outcome.progressed || download.offset() > had;
     if (Status saved = download.checkpoint(); !saved && status) status = std::move(saved);
   }
@@ -118,10 +131,10 @@ asio::awaitable<Status> Fetcher::fetch_one(const FetchJob& job, Wanted wanted, F
   co_return std::move(status).within("fetching " + wanted.digest);
 }
 
-asio::awaitable<Status> Fetcher::request_rest(const FetchJob& job, Download& download) {
+asio::awaitable<Status> Fetcher::request_rest(const FetchJob& job, std::string target, Download& download) {
   CO_TRY(download.begin_try());
   net::ClientRequest request;
-  request.target = blob_target(download.digest());
+  request.target = std::move(target);
   request.headers.add("Authorization", "Bearer " + token_());
   if (download.offset() != 0) {
     request.headers.add("Range", "bytes=" + std::to_string(download.offset()) + "-");

@@ -168,9 +168,9 @@ Status Installer::collect(std::span<const std::string> kept, bool downloads) {
   TRY(collect_blobs(kept_hex).within("collecting blobs"));
   if (!downloads) return {};
   TRY_ASSIGN(const auto names, files_.list(layout_.staging()));
-  for (const std::string& name : names) {
-    if (name.ends_with(".part") || name.ends_with(".journal")) TRY(files_.remove(layout_.staging() + "/" + name));
-  }
+  for (const std::string& name : names)
+    for (const std::string_view ending : {".part", ".journal", ".delta", ".applied"})
+      if (name.ends_with(ending)) TRY(files_.remove(layout_.staging() + "/" + name));
   return {};
 }
 

@@ -4,6 +4,7 @@
 //   metadata/<role>.json       trusted TUF files, exactly as received
 //   blobs/<hex>                verified files of packages, 0444; also manifests and indexes
 //   staging/<hex>.part         a download under way, with its journal <hex>.journal
+//   staging/<hex>.from-<base hex>.delta   the same of a delta; <hex>.applied is what is made of it
 //   staging/<hex>/             a package that is being put together
 //   packages/<hex>/            a complete package, read-only; hex is the digest of its manifest
 //   generations/<n>/<model>    -> ../../packages/<hex>
@@ -31,6 +32,10 @@ class Layout {
   std::string staging() const { return folder_ + "/staging"; }
   std::string part(std::string_view digest) const { return staging() + "/" + hex(digest) + ".part"; }
   std::string journal(std::string_view digest) const { return staging() + "/" + hex(digest) + ".journal"; }
+  std::string delta(std::string_view target, std::string_view base) const {
+    return staging() + "/" + hex(target) + ".from-" + hex(base) + ".delta";
+  }
+  std::string applied(std::string_view digest) const { return staging() + "/" + hex(digest) + ".applied"; }
   std::string staged_package(std::string_view digest) const { return staging() + "/" + hex(digest); }
   std::string packages() const { return folder_ + "/packages"; }
   std::string package(std::string_view digest) const { return packages() + "/" + hex(digest); }

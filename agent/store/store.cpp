@@ -15,7 +15,7 @@ constexpr std::int32_t kApplicationId = 0x44524147;  // "DRAG"
 constexpr std::int64_t kPageCache = 256 * 1024;      // the whole file has some hundred KiB
 constexpr std::size_t kEventOverhead = 400;          // names, times and counters of an event as JSON
 
-constexpr std::array<std::string_view, 1> kMigrations = {R"sql(
+constexpr std::array<std::string_view, 2> kMigrations = {R"sql(
 CREATE TABLE value (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE slot (model TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE outbox (
@@ -23,6 +23,9 @@ CREATE TABLE outbox (
   at INTEGER NOT NULL, deployment TEXT NOT NULL, model TEXT NOT NULL, release TEXT NOT NULL,
   step INTEGER NOT NULL, outcome INTEGER NOT NULL, final INTEGER NOT NULL, code INTEGER NOT NULL,
   detail TEXT NOT NULL, bytes_fetched INTEGER NOT NULL, bytes_resumed INTEGER NOT NULL, evidence TEXT NOT NULL);
+)sql",
+                                                         R"sql(
+ALTER TABLE outbox ADD COLUMN bytes_saved INTEGER NOT NULL DEFAULT 0;
 )sql"};
 
 std::string cut(std::string text, std::size_t limit) {
@@ -57,12 +60,8 @@ class SqliteStore final : public Store {
     TRY_ASSIGN(session_.poll_seconds, number("poll_seconds"));
     TRY_ASSIGN(const std::int64_t floor, number("time_floor"));
     time_floor_ = WallTime(std::chrono::seconds(floor));
-    TRY_ASSIGN(const std::int64_t fetched, number("bytes_fetched"));
-    TRY_ASSIGN(const std::int64_t resumed, number("bytes_resumed"));
-    traffic_ = {static_cast<std::uint64_t>(fetched), static_cast<std::uint64_t>(resumed)};
-    TRY_ASSIGN(const std::int64_t done_fetched, number("done_fetched"));
-    TRY_ASSIGN(const std::int64_t done_resumed, number("done_resumed"));
-    done_ = {static_cast<std::uint64_t>(done_fetched), static_cast<std::uint64_t>(done_resumed)};
+    TRY_ASSIGN(traffic_, stored_traffic("bytes_"));
+    TRY_ASSIGN(done_, stored_traffic("done_"));
     TRY_ASSIGN(reported_, value("reported"));
     TRY(load_slots());
     TRY_ASSIGN(text, value("clean_stop"));
@@ -147,7 +146,7 @@ class SqliteStore final : public Store {
   Result<std::vector<wire::Event>> pending() override {
     TRY_ASSIGN(db::Statement rows,
                db_.prepare("SELECT seq, at, deployment, model, release, step, outcome, code, detail, bytes_fetched, "
-                           "bytes_resumed, evidence FROM outbox ORDER BY seq LIMIT ?"));
+                           "bytes_resumed, evidence, bytes_saved FROM outbox ORDER BY seq LIMIT ?"));
     rows.bind(wire::kMaxEventsPerReport);
     std::vector<wire::Event> events;
     for (std::size_t bytes = 0;;) {
@@ -192,15 +191,20 @@ class SqliteStore final : public Store {
   Status set(std::string_view name, const std::string& text) {
     return db_.run("INSERT OR REPLACE INTO value (name, text) VALUES (?, ?)", name, text);
   }
-  Status set_traffic(const Traffic& traffic) {
-    TRY(set("bytes_fetched", std::to_string(traffic.fetched)));
-    return set("bytes_resumed", std::to_string(traffic.resumed));
+  Result<Traffic> stored_traffic(const std::string& prefix) {
+    TRY_ASSIGN(const std::int64_t fetched, number(prefix + "fetched"));
+    TRY_ASSIGN(const std::int64_t resumed, number(prefix + "resumed"));
+    TRY_ASSIGN(const std::int64_t saved, number(prefix + "saved"));
+    return Traffic{static_cast<std::uint64_t>(fetched), static_cast<std::uint64_t>(resumed),
+                   static_cast<std::uint64_t>(saved)};
   }
-
-  Status set_done(const Traffic& traffic) {
-    TRY(set("done_fetched", std::to_string(traffic.fetched)));
-    return set("done_resumed", std::to_string(traffic.resumed));
+  Status set_all(const std::string& prefix, const Traffic& traffic) {
+    TRY(set(prefix + "fetched", std::to_string(traffic.fetched)));
+    TRY(set(prefix + "resumed", std::to_string(traffic.resumed)));
+    return set(prefix + "saved", std::to_string(traffic.saved));
   }
+  Status set_traffic(const Traffic& traffic) { return set_all("bytes_", traffic); }
+  Status set_done(const Traffic& traffic) { return set_all("done_", traffic); }
 
   Status load_slots() {
     TRY_ASSIGN(db::Statement rows, db_.prepare("SELECT text FROM slot ORDER BY model"));
@@ -236,11 +240,11 @@ class SqliteStore final : public Store {
     const bool evidence_fits = report.evidence.size() <= wire::kMaxEvidence;
     return db_.run(
         "INSERT INTO outbox (at, deployment, model, release, step, outcome, final, code, detail, bytes_fetched, "
-        "bytes_resumed, evidence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "bytes_resumed, evidence, bytes_saved) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         static_cast<std::int64_t>(now.time_since_epoch().count()), target.deployment, target.model, target.release,
         static_cast<int>(report.step), static_cast<int>(report.outcome), wire::is_final(report.outcome),
         static_cast<int>(report.code), cut(report.detail, wire::kMaxDetail), traffic.fetched, traffic.resumed,
-        evidence_fits ? report.evidence : std::string());
+        evidence_fits ? report.evidence : std::string(), traffic.saved);
   }
 
   Status trim() {
@@ -268,6 +272,7 @@ class SqliteStore final : public Store {
     event.bytes_fetched = static_cast<std::uint64_t>(row.integer(9));
     event.bytes_resumed = static_cast<std::uint64_t>(row.integer(10));
     event.evidence = row.string(11);
+    event.bytes_saved = static_cast<std::uint64_t>(row.integer(12));
     return event;
   }
 

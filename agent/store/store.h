@@ -43,7 +43,11 @@ struct Accepted {
 struct Traffic {
   std::uint64_t fetched = 0;
   std::uint64_t resumed = 0;
+  std::uint64_t saved = 0;  // by deltas: of what a whole file would have cost
 };
+inline Traffic sum(const Traffic& a, const Traffic& b) {
+  return {a.fetched + b.fetched, a.resumed + b.resumed, a.saved + b.saved};
+}
 
 class Store {
  public:

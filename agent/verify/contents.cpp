@@ -8,12 +8,6 @@ namespace drover::agent {
 
 namespace asio = boost::asio;
 
-std::vector<Wanted> wanted_files(const package::Manifest& manifest) {
-  std::vector<Wanted> wanted;
-  for (const package::File& file : manifest.files) wanted.push_back({file.digest.text(), file.size});
-  return wanted;
-}
-
 asio::awaitable<Result<Contents>> ContentsReader::fetch(update::Target target) {
   auto bytes = co_await fetcher_.document(target.index, target.index_size);
   if (!bytes) co_return std::move(bytes).error();

@@ -44,6 +44,4 @@ class ContentsReader {
   std::string kind_;
 };
 
-std::vector<Wanted> wanted_files(const package::Manifest& manifest);
-
 }  // namespace drover::agent

@@ -1,0 +1,24 @@
+// What a package needs, and what the device holds already that a delta could start from. Pure.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/package/manifest.h"
+
+namespace drover::agent {
+
+inline constexpr std::uint64_t kLeastDelta = 4096;  // bytes of a file; below it a request costs more than what it saves
+
+struct Wanted {
+  std::string digest;  // "sha256:<hex>"
+  std::uint64_t size = 0;
+  std::string base;  // "sha256:<hex>" of an earlier file under the same path; empty: there is none
+};
+
+// The files of a package in its order. `held`: packages whose files are on the disk, the likeliest base first.
+std::vector<Wanted> wanted_files(const package::Manifest& manifest, std::span<const package::Manifest> held = {});
+
+}  // namespace drover::agent

@@ -1,0 +1,54 @@
+#include "agent/fetch/wanted.h"
+
+#include <gtest/gtest.h>
+
+namespace drover::agent {
+namespace {
+
+package::File file(const std::string& path, const std::string& content, std::uint64_t size = 10'000) {
+  return {path, crypto::sha256(content), size, std::string(package::kWeightLayer)};
+}
+
+package::Manifest package_of(std::vector<package::File> files) {
+  package::Manifest manifest;
+  manifest.files = std::move(files);
+  return manifest;
+}
+
+std::string base_of_model(const package::Manifest& target, std::vector<package::Manifest> held) {
+  return wanted_files(target, held).at(0).base;
+}
+
+const std::string kOld = crypto::sha256("old").text(), kOlder = crypto::sha256("older").text();
+
+TEST(WantedFiles, are_those_of_the_package_in_its_order_with_size_and_digest) {
+  const auto wanted = wanted_files(package_of({file("b", "1", 7), file("a", "2", 8)}));
+  ASSERT_EQ(wanted.size(), 2u);
+  EXPECT_EQ(wanted[0].digest, crypto::sha256("1").text());
+  EXPECT_EQ(wanted[1].size, 8u);
+  EXPECT_EQ(wanted[0].base, "");
+}
+
+TEST(WantedFiles, start_from_the_same_path_of_the_package_held_now_rather_than_the_one_before) {
+  const auto now = package_of({file("m", "old")}), before = package_of({file("m", "older")});
+  EXPECT_EQ(base_of_model(package_of({file("m", "new")}), {now, before}), kOld);
+  EXPECT_EQ(base_of_model(package_of({file("m", "new")}), {package_of({}), before}), kOlder);
+}
+
+TEST(WantedFiles, have_no_base_under_another_path) {
+  EXPECT_EQ(base_of_model(package_of({file("m", "new")}), {package_of({file("n", "old")})}), "");
+}
+
+TEST(WantedFiles, have_no_base_when_a_held_package_has_the_very_file) {
+  const auto now = package_of({file("m", "old")}), before = package_of({file("m", "new")});
+  EXPECT_EQ(base_of_model(package_of({file("m", "new")}), {now, before}), "");
+}
+
+TEST(WantedFiles, come_whole_when_they_are_small_or_the_base_is_empty) {
+  EXPECT_EQ(base_of_model(package_of({file("m", "new", kLeastDelta - 1)}), {package_of({file("m", "old")})}), "");
+  EXPECT_EQ(base_of_model(package_of({file("m", "new", kLeastDelta)}), {package_of({file("m", "old")})}), kOld);
+  EXPECT_EQ(base_of_model(package_of({file("m", "new")}), {package_of({file("m", "", 0)})}), "");
+}
+
+}  // namespace
+}  // namespace drover::agent
