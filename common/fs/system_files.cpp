@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t kMaxNames = 100'000;  // of one folder: a thousand times what a device should have
 constexpr std::size_t kMaxLink = 4096;
+constexpr std::size_t kFirstRead = 16 * 1024;  // most files read whole are smaller
 
 Error system_error(const std::string& path, std::string_view doing) {
   const int number = errno;
@@ -150,12 +151,20 @@ class SystemFiles final : public Files {
 
   Result<std::string> read(const std::string& path, std::size_t limit) override {
     TRY_ASSIGN(const Fd fd, open_fd(path, O_RDONLY));
-    std::string bytes(limit + 1, '\0');
-    TRY_ASSIGN(const std::size_t size, read_at(fd.get(), 0, bytes, path));
-    if (size > limit) return Error(Code::too_large, path + " has more than " + std::to_string(limit) + " bytes");
-    bytes.resize(size);
-    bytes.shrink_to_fit();
-    return bytes;
+    // The limit may be megabytes where the file has a few bytes: memory follows what is read. /proc says size 0.
+    std::string bytes;
+    for (std::size_t room = kFirstRead; bytes.size() <= limit; room = bytes.size()) {
+      const std::size_t before = bytes.size();
+      bytes.resize(before + std::min(room, limit + 1 - before));
+      const std::span<char> fresh(bytes.data() + before, bytes.size() - before);
+      TRY_ASSIGN(const std::size_t size, read_at(fd.get(), before, fresh, path));
+      const bool whole = size < fresh.size();
+      bytes.resize(before + size);
+      if (!whole) continue;
+      bytes.shrink_to_fit();
+      return bytes;
+    }
+    return Error(Code::too_large, path + " has more than " + std::to_string(limit) + " bytes");
   }
 
   Result<std::string> read_link(const std::string& path) override {
