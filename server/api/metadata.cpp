@@ -132,6 +132,11 @@ Answer post_metadata(Api& api, Call& call) {
     co_return Error(allowed.code, allowed.why);
   }
   const auto bytes = std::make_shared<const std::string>(call.request.body);
+  store::ReadFn<void> precheck = [&api, role, bytes, now = api.clock.wall()](const store::Reader& reader) {
+    return check_metadata(api, reader.metadata, role, *bytes, now);
+  };
+  Status trusted = co_await api.store.read(std::move(precheck));
+  if (!trusted) co_return std::move(trusted).error();
   async::BlockingFn<Published> check = [&api, role, bytes, control = api.store.control()] {
     return check_blobs(api.blobs, *control, role, *bytes);
   };

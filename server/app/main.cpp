@@ -107,25 +107,34 @@ void announce(Server& server, const ServeOptions& options) {
   std::fflush(stdout);
 }
 
+// Waits for the end. Made before anybody is told that the server listens, so that no signal finds it unprepared.
 // SIGHUP reads the certificate anew, as its renewal wants it.
-void await_end(Server& server) {
-  boost::asio::io_context context(1);
-  boost::asio::signal_set end(context, SIGTERM, SIGINT), reload(context, SIGHUP);
-  std::function<void()> wait_reload = [&] {
-    reload.async_wait([&](const boost::system::error_code& error, int) {
+class Signals {
+ public:
+  Signals() : end_(context_, SIGTERM, SIGINT), reload_(context_, SIGHUP) {}
+
+  void wait(Server& server) {
+    wait_reload(server);
+    end_.async_wait([this](const boost::system::error_code&, int signal) {
+      log::info("stopping", {{"signal", signal}});
+      reload_.cancel();
+    });
+    context_.run();
+  }
+
+ private:
+  void wait_reload(Server& server) {
+    reload_.async_wait([this, &server](const boost::system::error_code& error, int) {
       if (error) return;
       if (Status status = server.http().reload_certificates(); !status)
         log::failure("the certificate was not loaded anew", status.error());
-      wait_reload();
+      wait_reload(server);
     });
-  };
-  wait_reload();
-  end.async_wait([&](const boost::system::error_code&, int signal) {
-    log::info("stopping", {{"signal", signal}});
-    reload.cancel();
-  });
-  context.run();
-}
+  }
+
+  boost::asio::io_context context_{1};
+  boost::asio::signal_set end_, reload_;
+};
 
 Status serve(const config::Values& values) {
   TRY(set_log(values));
@@ -134,9 +143,10 @@ Status serve(const config::Values& values) {
   TRY_ASSIGN(const std::string token, first_admin_token(server->store(), values.text("admin_token_file"),
                                                         system_clock(), system_rng()));
   show_token(token);
+  Signals signals;
   server->start();
   announce(*server, options);
-  await_end(*server);
+  signals.wait(*server);
   server->stop();
   log::info("stopped");
   return {};

@@ -5,6 +5,7 @@
 #include "common/crypto/pem_verify.h"
 #include "common/tuf/author.h"
 #include "common/tuf/trusted_set.h"
+#include "server/api/journey/engine.h"
 
 namespace drover::api {
 namespace {
@@ -133,6 +134,20 @@ Status set_state(store::Writer& writer, const store::Control& control, std::stri
   return writer.releases.update(row);
 }
 
+// Rollouts of a release that was withdrawn offer it no more.
+Status stop_withdrawn(store::Writer& writer, const store::Control& control, std::string_view model,
+                      const std::vector<std::string>& withdrawn, WallTime now) {
+  for (const store::RolloutEntry& entry : control.rollouts) {
+    if (entry.spec.model != model) continue;
+    if (std::find(withdrawn.begin(), withdrawn.end(), entry.spec.release) == withdrawn.end()) continue;
+    TRY_ASSIGN(auto row, writer.rollouts.find_no(entry.no));
+    if (!row) continue;
+    const Status fed = feed(writer, *row, {now, rollout::ReleaseWithdrawn{}});
+    if (!fed && fed.error().code() != Code::conflict) return fed;  // one that is over has nothing to stop
+  }
+  return {};
+}
+
 Status store_releases(store::Writer& writer, std::string_view model, std::vector<release::Listed> after,
                       const std::vector<CheckedRelease>& checked, WallTime now) {
   TRY_ASSIGN(const auto control, writer.control());
@@ -156,7 +171,7 @@ Status store_releases(store::Writer& writer, std::string_view model, std::vector
   for (const std::string& version : changes.withdrawn)
     TRY(set_state(writer, *control, model, version, store::ReleaseState::withdrawn, 0));
   if (!changes.empty()) writer.control_changed();
-  return {};
+  return stop_withdrawn(writer, *control, model, changes.withdrawn, now);
 }
 
 // --- snapshot and timestamp ------------------------------------------------------------------------------------------
@@ -221,6 +236,16 @@ Result<std::vector<release::Listed>> listed_releases(std::string_view model, con
     all.push_back(std::move(one));
   }
   return all;
+}
+
+Status check_metadata(const Api& api, const store::Metadata& metadata, std::string_view role, std::string_view bytes,
+                      WallTime now) {
+  if (role == tuf::kRoot) {
+    TRY(check_root(api, metadata, bytes, now));
+  } else {
+    TRY(check_targets(api, metadata, role, bytes, now));
+  }
+  return {};
 }
 
 Result<std::int64_t> publish(const Api& api, store::Writer& writer, std::string_view role, std::string_view bytes,

@@ -26,7 +26,11 @@ Result<CheckedRelease> check_release(const store::Blobs& blobs, std::string_view
 // What a model role's file lists; its form only.
 Result<std::vector<release::Listed>> listed_releases(std::string_view model, const tuf::Targets& targets);
 
-// Checks signatures, threshold, version (current + 1) and expiry, and stores the file. `checked` are the releases that it
+// Signatures, threshold, version (current + 1) and expiry, and that the server's own keys have their place.
+Status check_metadata(const Api& api, const store::Metadata& metadata, std::string_view role, std::string_view bytes,
+                      WallTime now);
+
+// Checks the same again in the transaction, and stores the file. `checked` are the releases that it
 // adds (check_release). Gives the version.
 Result<std::int64_t> publish(const Api& api, store::Writer& writer, std::string_view role, std::string_view bytes,
                              const std::vector<CheckedRelease>& checked, WallTime now);
