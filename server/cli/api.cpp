@@ -18,6 +18,7 @@ constexpr int kMaxPages = 10'000;
 constexpr std::chrono::seconds kRequestDeadline{60};
 
 const Json kNothing = Json::array();
+const Json kNull;
 
 Error with_hint(Error error) {
   const std::string& text = error.message();
@@ -175,22 +176,30 @@ std::string query(const std::vector<std::pair<std::string_view, std::string>>& p
   return out;
 }
 
-std::string text_of(const Json& object, std::string_view name) {
-  if (!object.is_object()) return "";
+const Json& member_of(const Json& object, std::string_view name) {
+  if (!object.is_object()) return kNull;
   const auto at = object.find(name);
-  return at != object.end() && at->is_string() ? at->get<std::string>() : "";
+  return at == object.end() ? kNull : *at;
+}
+
+std::string text_of(const Json& object, std::string_view name) {
+  const Json& value = member_of(object, name);
+  return value.is_string() ? value.get<std::string>() : "";
 }
 
 std::int64_t number_of(const Json& object, std::string_view name) {
-  if (!object.is_object()) return 0;
-  const auto at = object.find(name);
-  return at != object.end() && at->is_number() ? at->get<std::int64_t>() : 0;
+  const Json& value = member_of(object, name);
+  return value.is_number_integer() ? value.get<std::int64_t>() : 0;
+}
+
+bool flag_of(const Json& object, std::string_view name) {
+  const Json& value = member_of(object, name);
+  return value.is_boolean() && value.get<bool>();
 }
 
 const Json& items_of(const Json& object, std::string_view name) {
-  if (!object.is_object()) return kNothing;
-  const auto at = object.find(name);
-  return at != object.end() && at->is_array() ? *at : kNothing;
+  const Json& value = member_of(object, name);
+  return value.is_array() ? value : kNothing;
 }
 
 }  // namespace drover::cli

@@ -94,6 +94,9 @@ std::string query(const std::vector<std::pair<std::string_view, std::string>>& p
 // Text of a field; empty when it is absent, null or no text.
 std::string text_of(const Json& object, std::string_view name);
 std::int64_t number_of(const Json& object, std::string_view name);
+bool flag_of(const Json& object, std::string_view name);
+// Whatever stands there; null when there is nothing.
+const Json& member_of(const Json& object, std::string_view name);
 // The array of that name; an empty one when there is none.
 const Json& items_of(const Json& object, std::string_view name = "items");
 

@@ -50,8 +50,8 @@ std::string runs_of(const Json& device) {
 
 // What the last deployment came to: "1.3.0 failed: validate_golden".
 Cell deployment_cell(const Json& device) {
-  const auto at = device.find("deployment");
-  if (at == device.end() || !at->is_object()) return Cell("");
+  const Json* at = &member_of(device, "deployment");
+  if (!at->is_object()) return Cell("");
   const std::string state = text_of(*at, "state"), code = text_of(*at, "code");
   const bool bad = state == "failed" || state == "rolled_back" || state == "silent";
   return Cell(text_of(*at, "release") + " " + state + (code.empty() || code == "ok" ? "" : ": " + code),
@@ -110,7 +110,7 @@ std::string show_text(const Json& device, const Context& context) {
                  text_of(one, "package")});
     out += "\n" + table.render(context.out_style(), context.out_width());
   }
-  const Json deployment = device.value("deployment", Json(nullptr));
+  const Json& deployment = member_of(device, "deployment");
   if (deployment.is_object())
     out += "\n" + render_fields({{"deployment", text_of(deployment, "id")},
                                  {"rollout", text_of(deployment, "rollout")},
@@ -118,7 +118,7 @@ std::string show_text(const Json& device, const Context& context) {
                                  {"because", text_of(deployment, "detail")}},
                                 context.out_style());
   std::vector<std::pair<std::string, Cell>> attributes;
-  const Json map = device.value("attributes", Json::object());
+  const Json& map = member_of(device, "attributes");
   for (const auto& [name, value] : map.items())
     if (value.is_string()) attributes.emplace_back(name, value.get<std::string>());
   return attributes.empty() ? out : out + "\n" + render_fields(attributes, context.out_style());

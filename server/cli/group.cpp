@@ -14,8 +14,10 @@ namespace {
 
 constexpr std::size_t kMaxListed = 10'000;
 constexpr std::string_view kQueryHelp =
-    "A query compares fields, attributes and tags: kind = \"kiosk-x64\" and tag:berlin; attr.region in (\"eu\", \"uk\"); "
-    "name like \"shop-%\"; not exists attr.battery; attr.app >= 2.1.0; all. Devices join and leave the group as they change.";
+    "A query compares fields, attributes and tags: kind = \"kiosk-x64\" and tag:berlin; attr.region in (\"eu\", "
+    "\"uk\"); "
+    "name like \"shop-%\"; not exists attr.battery; attr.app >= 2.1.0; all. Devices join and leave the group as they "
+    "change.";
 
 struct GroupOptions {
   std::string name, query, devices_file;
@@ -91,7 +93,7 @@ Result<int> list(Context& context) {
 }
 
 std::string sample_text(const Json& preview) {
-  std::string out = fmt::format("{}{}\n", preview.value("capped", false) ? "more than " : "",
+  std::string out = fmt::format("{}{}\n", flag_of(preview, "capped") ? "more than " : "",
                                 counted(number_of(preview, "count"), "device"));
   for (const Json& device : items_of(preview, "sample"))
     out += fmt::format("  {}  {}\n", printable(text_of(device, "id")), printable(text_of(device, "name")));

@@ -40,24 +40,6 @@ void add_option(CLI::App& app, const OptionSpec& spec) {
     });
 }
 
-void build(CLI::App& app, const CommandSpec& command) {
-  for (const auto& option : command.options) add_option(app, *option);
-  for (const auto& sub : command.subs) {
-    CLI::App* child = app.add_subcommand(sub->name, sub->help);
-    child->fallthrough();
-    build(*child, *sub);
-  }
-}
-
-std::vector<const CommandSpec*> chosen_path(const CLI::App& app, const CommandSpec& root) {
-  std::vector<const CommandSpec*> path = {&root};
-  for (const CLI::App* at = &app; !at->get_subcommands().empty();) {
-    at = at->get_subcommands().front();
-    path.push_back(path.back()->find(at->get_name()));
-  }
-  return path;
-}
-
 std::string joined(const std::vector<const CommandSpec*>& path) {
   std::string words;
   for (const CommandSpec* command : path) words += (words.empty() ? "" : " ") + command->name;
@@ -93,43 +75,76 @@ Error usage_error(const std::vector<const CommandSpec*>& path, std::string_view 
   return Error(Code::invalid_argument, fmt::format("{} (see {} --help)", what, joined(path)));
 }
 
-// The walk through command words, before CLI11 sees them: its message for an unknown one names no neighbour.
-const CommandSpec* first_unknown(const CommandSpec& root, const std::vector<std::string>& arguments,
-                                 std::string& word) {
-  const CommandSpec* at = &root;
-  for (const std::string& argument : arguments) {
-    if (at->subs.empty() || argument.starts_with('-')) return nullptr;
-    const CommandSpec* next = at->find(argument);
-    if (next == nullptr) {
-      word = argument;
-      return at;
+bool names(const OptionSpec& option, std::string_view word) {
+  const std::string padded = "," + option.names + ",";
+  return padded.find("," + std::string(word) + ",") != std::string::npos;
+}
+
+// Words that belong to an option of the root in front of the command: "--profile x release list".
+std::size_t option_words(const CommandSpec& root, std::string_view word) {
+  for (const auto& option : root.options)
+    if (!option->is_flag() && names(*option, word)) return 2;
+  return 1;
+}
+
+struct Split {
+  std::vector<const CommandSpec*> path;  // from the root on
+  std::vector<std::string> rest;         // options and arguments
+  std::string unknown;                   // a word where a command was expected
+};
+
+// Command words first: CLI11 would take an argument such as "token" for a command wherever it stands.
+Split split(const CommandSpec& root, const std::vector<std::string>& arguments) {
+  Split out{.path = {&root}, .rest = {}, .unknown = {}};
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& word = arguments[i];
+    if (out.path.back()->subs.empty() || !out.unknown.empty()) {
+      out.rest.push_back(word);
+    } else if (word.starts_with('-')) {
+      for (std::size_t end = std::min(i + option_words(root, word), arguments.size()); i < end; ++i)
+        out.rest.push_back(arguments[i]);
+      --i;
+    } else if (const CommandSpec* next = out.path.back()->find(word); next != nullptr) {
+      out.path.push_back(next);
+    } else {
+      out.unknown = word;
     }
-    at = next;
   }
-  return nullptr;
+  return out;
+}
+
+Status fill_targets(const Split& words) {
+  CLI::App app;
+  app.set_help_flag("");  // asked for before
+  for (const auto& option : words.path.front()->options) add_option(app, *option);
+  if (words.path.size() > 1)
+    for (const auto& option : words.path.back()->options) add_option(app, *option);
+  std::vector<std::string> reversed(words.rest.rbegin(), words.rest.rend());
+  try {
+    app.parse(reversed);
+  } catch (const CLI::ParseError& error) {
+    return usage_error(words.path, error.what());
+  }
+  return {};
+}
+
+bool asks_for_help(const std::vector<std::string>& words) {
+  const auto end = std::find(words.begin(), words.end(), "--");
+  return std::find_if(words.begin(), end, [](const std::string& word) { return word == "--help" || word == "-h"; }) !=
+         end;
 }
 
 }  // namespace
 
 Result<Parsed> parse_command_line(const CommandSpec& root, const std::vector<std::string>& arguments) {
-  std::string word;
-  if (const CommandSpec* parent = first_unknown(root, arguments, word); parent != nullptr)
-    return Error(Code::invalid_argument, fmt::format("{} (see drover {}--help)", unknown_command(*parent, word),
-                                                     parent == &root ? "" : parent->name + " "));
-  CLI::App app(root.help, root.name);
-  build(app, root);
-  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
-  try {
-    app.parse(reversed);
-  } catch (const CLI::CallForHelp&) {
-    return Parsed{nullptr, help_text(chosen_path(app, root))};
-  } catch (const CLI::ParseError& error) {
-    return usage_error(chosen_path(app, root), error.what());
-  }
-  const auto path = chosen_path(app, root);
-  if (path.back()->action) return Parsed{path.back(), ""};
-  if (arguments.empty() || path.size() > 1) return Parsed{nullptr, help_text(path)};
-  return usage_error(path, "a command is missing");
+  const Split words = split(root, arguments);
+  if (!words.unknown.empty()) return usage_error(words.path, unknown_command(*words.path.back(), words.unknown));
+  const CommandSpec& last = *words.path.back();
+  if (asks_for_help(words.rest) || (!last.action && (words.path.size() > 1 || arguments.empty())))
+    return Parsed{nullptr, help_text(words.path)};
+  TRY(fill_targets(words));
+  if (last.action) return Parsed{&last, ""};
+  return usage_error(words.path, "a command is missing");
 }
 
 }  // namespace drover::cli

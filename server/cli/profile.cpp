@@ -45,7 +45,11 @@ Result<Profile> read_profile(const fs::path& folder) {
   return profile;
 }
 
-bool is_loopback(std::string_view host) { return host == "localhost" || host == "[::1]" || host.starts_with("127."); }
+// By number or its own name; "127.0.0.1.example.com" is somebody else.
+bool is_loopback(std::string_view host) {
+  if (host == "localhost" || host == "[::1]") return true;
+  return host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos;
+}
 
 }  // namespace
 

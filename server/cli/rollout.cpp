@@ -274,8 +274,7 @@ void declare_create(CommandSpec& rollout, Context& context) {
   c.option("--release", "VERSION", &o->release, "the release");
   c.option("--group", "GROUP", &o->group, "the devices");
   c.option("--stage", "STAGE", &o->stages, "a stage; each contains the one before");
-  c.option("--file", "FILE", &o->file,
-           "all of it as JSON, as `drover rollout status --json` shows it; - for standard input")
+  c.option("--file", "FILE", &o->file, "all of it as JSON: name, model, release, group, stages; - for standard input")
       .file();
   c.flag("--watch,-w", o->watch, "follow it, as `drover rollout status --watch` does");
   c.action = [o, &context] { return create(*o, context); };

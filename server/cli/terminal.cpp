@@ -58,8 +58,8 @@ class SystemTerminal final : public Terminal {
 
   Result<std::string> ask(std::string_view question, bool hidden) override {
     if (!can_ask()) return Error(Code::invalid_argument, "there is no terminal to ask on");
+    const HiddenInput quiet(hidden);  // first: a quick answer must not be shown either
     err(question);
-    const HiddenInput quiet(hidden);
     std::string line;
     for (char c = 0;;) {
       const ssize_t got = ::read(STDIN_FILENO, &c, 1);

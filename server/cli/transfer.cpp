@@ -35,8 +35,8 @@ class Breaks {
   explicit Breaks(Context& context) : context_(context) {}
   void forget() { count_ = 0; }
   // The error when it is final, else waits.
-  Status after(Error error) {
-    if (!worth_a_retry(error.code()) || ++count_ > kMaxBreaks) return error;
+  Status after(Error error, bool passes) {
+    if (!passes || ++count_ > kMaxBreaks) return error;
     context_.pause(kFirstPause * (1 << std::min(count_ - 1, 6)));
     return {};
   }
@@ -108,7 +108,7 @@ Result<std::uint64_t> Api::upload_offset(const std::string& id) {
 // The upload is no longer known: it is complete, or the server dropped it.
 Result<bool> Api::finished_upload(const Json& body) {
   TRY_ASSIGN(const Json again, post("/uploads", body));
-  if (again.value("complete", false)) return false;
+  if (flag_of(again, "complete")) return false;
   return Error(Code::conflict, "the server dropped the upload; run the same command again");
 }
 
@@ -129,7 +129,7 @@ Result<bool> Api::upload(const std::filesystem::path& file, const crypto::Digest
                          const Moved& moved) {
   const Json body = {{"digest", digest.text()}, {"size", size}};
   TRY_ASSIGN(const Json opened, post("/uploads", body));
-  if (opened.value("complete", false)) return true;
+  if (flag_of(opened, "complete")) return true;
   const std::string id = text_of(opened, "id");
   if (id.empty()) return Error(Code::malformed, "the server opened an upload without an id");
   std::uint64_t offset = static_cast<std::uint64_t>(number_of(opened, "offset"));
@@ -140,12 +140,15 @@ Result<bool> Api::upload(const std::filesystem::path& file, const crypto::Digest
   while (offset < size || lost || empty) {
     empty = false;
     auto reached = lost ? upload_offset(id) : upload_chunk(id, file, offset, std::min(kChunk, size - offset));
-    // Somebody else (or an answer that got lost) moved it on: look where it stands.
+    // Somebody else (or an answer that got lost) moved it on, or the server is still busy with a broken request: look
+    // where it stands.
     const bool moved_on = !reached && reached.error().code() == Code::conflict && !lost;
     if (!reached && lost && reached.error().code() == Code::not_found) return finished_upload(body);
-    if (!reached && !moved_on) TRY(breaks.after(std::move(reached).error()));
     lost = !reached;
-    if (!reached) continue;
+    if (!reached) {
+      TRY(breaks.after(reached.error(), moved_on || worth_a_retry(reached.error().code())));
+      continue;
+    }
     if (*reached > size) return Error(Code::malformed, "the server says that it has more bytes than there are");
     if (*reached > offset) {
       moved(*reached - offset);
@@ -186,7 +189,7 @@ Status Api::download(const crypto::Digest& digest, std::uint64_t size, const std
     Status fetched = download_rest(digest.text(), size, fd, have, moved);
     if (have > before) breaks.forget();
     if (!fetched)
-      TRY(breaks.after(std::move(fetched).error()));
+      TRY(breaks.after(fetched.error(), worth_a_retry(fetched.error().code())));
     else if (have < size)
       return Error(Code::size_mismatch, digest.text() + ": the server has fewer bytes than the release says");
   }

@@ -70,9 +70,9 @@ Status check_threshold(std::int64_t threshold, std::size_t keys, std::string_vie
 }
 
 Result<tuf::Key> online_key(const Json& trust, const char* role) {
-  const Json keys = trust.value("keys", Json::object());
-  if (!keys.contains(role)) return Error(Code::malformed, fmt::format("the server has no key for {}", role));
-  return tuf::read_key(keys[role]).within(fmt::format("the server's key for {}", role));
+  const Json& key = member_of(member_of(trust, "keys"), role);
+  if (key.is_null()) return Error(Code::malformed, fmt::format("the server has no key for {}", role));
+  return tuf::read_key(key).within(fmt::format("the server's key for {}", role));
 }
 
 Result<tuf::Document> new_root(const InitOptions& options, const Json& trust, Context& context) {
@@ -107,25 +107,50 @@ Status sign_fully(tuf::Document& document, const tuf::Root& root, std::string_vi
   return require_complete(state, role);
 }
 
-Result<int> init(const InitOptions& options, Context& context) {
-  TRY_ASSIGN(Api api, connect(context));
-  TRY_ASSIGN(const Json trust, api.get("/trust"));
-  if (trust.value("initialised", false))
-    return Error(Code::already_exists, "this server's trust is initialised already; `drover trust show` shows it");
+// The root of an init that broke off behind it: the one that this profile pinned, if it is the server's too.
+Result<tuf::Document> started_root(Api& api, FolderMetadataStore& store) {
+  auto mine = store.load(tuf::kRoot);
+  TRY_ASSIGN(const std::string theirs, api.metadata("1.root.json", tuf::kMaxRootBytes));
+  if (!mine || as_text(*mine) != theirs)
+    return Error(Code::conflict,
+                 "the server has a root that was not made from this profile; its maker finishes `drover trust init`");
+  return tuf::Document::parse(*mine);
+}
+
+Result<tuf::Document> signed_root(const InitOptions& options, const Json& trust, Context& context) {
   TRY_ASSIGN(tuf::Document root, new_root(options, trust, context));
   TRY_ASSIGN(const tuf::Root parsed, parse_root(root));
-  TRY_ASSIGN(const auto root_keys, open_private(options.root_keys, options.passphrase, context));
-  TRY_ASSIGN(const auto targets_keys, open_private(options.targets_keys, options.passphrase, context));
-  TRY(sign_fully(root, parsed, tuf::kRoot, root_keys));
+  TRY_ASSIGN(const auto keys, open_private(options.root_keys, options.passphrase, context));
+  TRY(sign_fully(root, parsed, tuf::kRoot, keys));
+  return root;
+}
+
+Result<tuf::Document> signed_targets(const InitOptions& options, const Json& trust, const tuf::Root& root,
+                                     Context& context) {
+  TRY_ASSIGN(const auto keys, open_private(options.targets_keys, options.passphrase, context));
   TRY_ASSIGN(const tuf::Key director, online_key(trust, "director"));
   tuf::Document targets = tuf::make_targets(days_on(context, options.targets_days));
   TRY(tuf::set_delegation(targets, tuf::director_delegation(director)));
-  TRY(sign_fully(targets, parsed, tuf::kTargets, targets_keys));
-  // The pin first: if the connection breaks between the two, this person still knows which root is theirs.
+  TRY(sign_fully(targets, root, tuf::kTargets, keys));
+  return targets;
+}
+
+Result<int> init(const InitOptions& options, Context& context) {
+  TRY_ASSIGN(Api api, connect(context));
+  TRY_ASSIGN(const Json trust, api.get("/trust"));
+  if (flag_of(trust, "initialised"))
+    return Error(Code::already_exists, "this server's trust is initialised already; `drover trust show` shows it");
   FolderMetadataStore store = trust_store(api.profile());
-  TRY(store.forget());
-  TRY(store.save(tuf::kRoot, as_bytes(root.encode())));
-  TRY(api.post_raw("/metadata/root", root.encode()));
+  const bool started = number_of(trust, "root_version") > 0;
+  TRY_ASSIGN(const tuf::Document root, started ? started_root(api, store) : signed_root(options, trust, context));
+  TRY_ASSIGN(const tuf::Root parsed, parse_root(root));
+  TRY_ASSIGN(const tuf::Document targets, signed_targets(options, trust, parsed, context));
+  if (!started) {
+    // The pin first: if the connection breaks between the two, this person still knows which root is theirs.
+    TRY(store.forget());
+    TRY(store.save(tuf::kRoot, as_bytes(root.encode())));
+    TRY(api.post_raw("/metadata/root", root.encode()));
+  }
   TRY(api.post_raw("/metadata/targets", targets.encode()));
   TRY_ASSIGN(const Json now, api.get("/trust"));
   context.show(now, [&] {
@@ -293,7 +318,7 @@ Result<int> show(Context& context) {
   TRY_ASSIGN(Api api, connect(context));
   TRY_ASSIGN(const Json trust, api.get("/trust"));
   context.show(trust, [&] {
-    if (!trust.value("initialised", false))
+    if (!flag_of(trust, "initialised"))
       return std::string("not initialised; an administrator runs: drover trust init\n");
     Table table({{"ROLE"}, {"VERSION", Align::right}, {"EXPIRES"}, {"NEEDS"}, {"KEYS", Align::left, true}});
     for (const Json& role : items_of(trust, "roles")) {

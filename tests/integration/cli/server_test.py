@@ -47,6 +47,9 @@ class Server:
             self.process.kill() if kill else self.process.terminate()
             self.process.wait(timeout=DEADLINE)
 
+    def database(self):
+        return next(os.path.join(base, n) for base, _, names in os.walk(self.data) for n in names if n.endswith((".db", ".sqlite")))
+
     def close(self):
         self.stop(kill=True)
         self.log.close()
@@ -125,8 +128,7 @@ class People(ServerCase):
         self.assertGreaterEqual(first["entries"], 2)
         self.assertEqual(self.ok("audit", "verify", "--json").json()["seen_before"], first["entries"])
         self.server.stop()
-        database = next(os.path.join(base, n) for base, _, names in os.walk(self.server.data) for n in names if n.endswith((".db", ".sqlite")))
-        with sqlite3.connect(database) as connection:
+        with sqlite3.connect(self.server.database()) as connection:
             connection.execute("UPDATE audit SET actor = 'somebody' WHERE seq = 1")
         connection.close()
         self.server.start()
@@ -455,6 +457,18 @@ class Trust(ServerCase):
         self.trust()
         self.refused(5, "initialised already", "trust", "init", "--root-key", self.path("root"), "--targets-key", self.path("targets"))
         self.assertIn("targets", self.ok("trust", "show").out)
+
+    def test_an_init_that_broke_off_is_finished(self):
+        first = ("trust", "init", "--root-key", self.key("root"), "--targets-key", self.key("targets"))
+        self.ok(*first)
+        self.server.stop()
+        with sqlite3.connect(self.server.database()) as connection:
+            connection.execute("DELETE FROM metadata WHERE role <> 'root'")
+        connection.close()
+        self.server.start()
+        self.refused(5, "not made from this profile", *first, profile=self.member("admin"))
+        self.ok(*first)
+        self.assertTrue(self.ok("trust", "show", "--json").json()["initialised"])
 
     def test_a_threshold_above_the_keys_is_refused(self):
         self.refused(2, "needs 2 keys", "trust", "init", "--root-key", self.key("root"), "--targets-key", self.key("targets"), "--threshold", "2")

@@ -53,6 +53,21 @@ TEST(CommandLine, OptionsOfTheRootMayStandBehindAnyCommand) {
   EXPECT_TRUE(tool.json);
 }
 
+TEST(CommandLine, AnArgumentMayBeCalledLikeACommand) {
+  Tool tool;
+  ASSERT_OK(tool.parse({"rollout", "create", "rollout", "--stage", "1"}));
+  EXPECT_EQ(tool.name, "rollout");
+}
+
+TEST(CommandLine, OptionsOfTheRootMayStandInFrontOfTheCommand) {
+  Tool tool;
+  tool.root.option("--profile", "FOLDER", &tool.role, "a folder");
+  ASSERT_OK(tool.parse({"--json", "--profile", "rollout", "rollout", "create", "a", "--stage", "1"}));
+  EXPECT_TRUE(tool.json);
+  EXPECT_EQ(tool.role, "rollout");
+  EXPECT_EQ(tool.name, "a");
+}
+
 TEST(CommandLine, AnUnknownCommandNamesItsNeighbour) {
   Tool tool;
   const auto parsed = tool.parse({"rollotu", "create"});
