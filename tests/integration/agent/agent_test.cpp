@@ -376,6 +376,18 @@ TEST_F(AgentTest, a_trial_that_expired_while_the_agent_was_dead_is_undone_withou
   EXPECT_TRUE(scene_.run_until([&] { return scene_.current() == v1.package; }, 3s));
 }
 
+TEST_F(AgentTest, a_large_model_takes_no_more_memory_than_a_small_one) {
+  const std::string weights = bytes_of(64 << 20);
+  const Published v1 = release("1.0.0", 1, {{"weights", weights}});
+  scene_.server().assign(v1, "dep-1");
+  scene_.start();
+  expect_outcome("dep-1", Outcome::succeeded, Code::ok, Step::commit);
+  const std::uint64_t peak = scene_.peak_resident();
+  RecordProperty("peak_resident", std::to_string(peak));
+  EXPECT_GT(peak, 0u);
+  EXPECT_LT(peak, 16u << 20);
+}
+
 TEST_F(AgentTest, works_for_several_models_one_after_the_other) {
   const Published digits = release("1.0.0");
   const Published faces = scene_.server().publish("faces", "7", 1, small_package("faces"));

@@ -52,9 +52,9 @@ class Scene {
 
   ~Scene();
   void start();
-  void stop();  // in good order; fails the test when the agent does not end well
-  void kill();  // with SIGKILL
-  std::uint64_t peak_rss() const { return peak_rss_; }  // of the agent that ended last
+  void stop();                          // in good order; fails the test when the agent does not end well
+  void kill();                          // with SIGKILL
+  std::uint64_t peak_resident() const;  // bytes, of the agent that runs
   bool run_until(const std::function<bool()>& done, std::chrono::seconds limit = std::chrono::seconds(30));
   void run_for(std::chrono::milliseconds time);
   // Runs until the deployment has ended at the server; its last event.
@@ -73,7 +73,6 @@ class Scene {
   agent::Settings settings_;
   TestApp app_;
   std::optional<process::Child> agent_;
-  std::uint64_t peak_rss_ = 0;
 };
 
 }  // namespace drover::test
