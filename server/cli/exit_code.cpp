@@ -10,7 +10,7 @@ const std::vector<ExitCodeRow>& exit_code_rows() {
       {kNotFound, "there is no such thing"},
       {kNoPermission, "credentials are missing, wrong, or without the right"},
       {kConflict, "exists already, or the state has moved on"},
-      {kUnreachable, "the server does not answer, or not in time"},
+      {kUnreachable, "the server does not answer, or asks to come back later"},
       {kHalted, "the rollout is halted"},
       {kAwaiting, "the rollout waits for a person to promote it"},
       {kGivenUp, "the rollout was aborted or rolled back"},

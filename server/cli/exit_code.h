@@ -15,7 +15,7 @@ enum ExitCode : int {
   kNotFound = 3,
   kNoPermission = 4,  // credentials missing, wrong or without the right
   kConflict = 5,      // exists already, or somebody else was faster
-  kUnreachable = 6,   // no answer from the server
+  kUnreachable = 6,   // no answer from the server, or not now
   kHalted = 7,        // rollout status: halted
   kAwaiting = 8,      // rollout status: waits for a person's promotion
   kGivenUp = 9,       // rollout status: aborted or rolled back
