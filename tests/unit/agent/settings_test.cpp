@@ -68,5 +68,15 @@ TEST_F(SettingsTest, every_setting_is_in_the_help) {
     EXPECT_NE(help.find("--" + std::string(info.name)), std::string::npos) << info.name;
 }
 
+TEST(SettingsPage, has_every_setting_with_the_sentence_of_the_table) {
+  const auto page = fs::system_files().read(DROVER_SOURCE_DIR "/docs/reference/agent-settings.md", 100'000);
+  ASSERT_TRUE(page) << page.error().message();
+  for (const SettingInfo& info : setting_infos()) {
+    const std::size_t row = page->find("| `" + std::string(info.name) + "` |");
+    ASSERT_NE(row, std::string::npos) << info.name;
+    EXPECT_NE(page->substr(row, page->find('\n', row) - row).find(info.sentence), std::string::npos) << info.name;
+  }
+}
+
 }  // namespace
 }  // namespace drover::agent
