@@ -48,6 +48,24 @@ Status end_return(store::Writer& writer, store::Deployment& deployment, const wi
   return {};
 }
 
+bool is_open(rollout::Standing standing) {
+  return standing == rollout::Standing::in_flight || standing == rollout::Standing::silent;
+}
+
+// A device ends what it is committing before it begins what it was offered meanwhile: that offer takes the place of what
+// is held now, not of what was held when it was made.
+Status note_held(store::Writer& writer, const store::Device& device, std::string_view model,
+                 const std::string& release) {
+  TRY_ASSIGN(std::vector<store::Deployment> all, writer.deployments.of_device(device.no, store::kMaxHistory));
+  for (store::Deployment& one : all) {
+    if (!is_open(one.standing) || one.activated || one.model != model || one.release == release) continue;
+    if (one.previous == release) continue;
+    one.previous = release;
+    TRY(writer.deployments.update(one));
+  }
+  return {};
+}
+
 Status apply_event(store::Writer& writer, const store::Device& device, const wire::Event& event, WallTime now) {
   TRY(writer.devices.add_event(device.no, event, now));
   const auto name = store::parse_deployment_id(event.deployment);
@@ -55,15 +73,21 @@ Status apply_event(store::Writer& writer, const store::Device& device, const wir
   TRY_ASSIGN(auto deployment, writer.deployments.find(name->no));
   // A deployment of another device or of a lost database is history without consequences.
   if (!deployment || deployment->device_no != device.no) return {};
-  if (name->back) return end_return(writer, *deployment, event, now);
-  const bool open = deployment->standing == rollout::Standing::in_flight ||
-                    deployment->standing == rollout::Standing::silent;
+  const std::string held = name->back ? deployment->previous : deployment->release;
+  if (name->back) {
+    TRY(end_return(writer, *deployment, event, now));
+    return event.outcome == wire::Outcome::succeeded ? note_held(writer, device, deployment->model, held) : Status();
+  }
+  const bool open = is_open(deployment->standing);
   if (open) {
     note_progress(*deployment, event, now);
     if (is_activated_by(event.step)) deployment->activated = true;
   }
-  if (open && wire::is_final(event.outcome)) return move_deployment(writer, *deployment, standing_of(event.outcome), now);
-  return writer.deployments.update(*deployment);
+  if (open && wire::is_final(event.outcome))
+    TRY(move_deployment(writer, *deployment, standing_of(event.outcome), now));
+  else
+    TRY(writer.deployments.update(*deployment));
+  return event.outcome == wire::Outcome::succeeded ? note_held(writer, device, deployment->model, held) : Status();
 }
 
 }  // namespace

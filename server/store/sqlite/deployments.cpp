@@ -129,10 +129,10 @@ Status SqliteDeployments::insert(Deployment& deployment) {
 }
 
 Status SqliteDeployments::update(const Deployment& deployment) {
-  return db_.run("UPDATE deployment SET standing = ?, activated = ?, return_ended = ?, step = ?, code = ?, detail = ?, "
-                 "bytes_fetched = ?, bytes_resumed = ?, bytes_saved = ?, updated_at = ? WHERE deployment_no = ?",
-                 static_cast<std::int64_t>(deployment.standing), deployment.activated, deployment.return_ended,
-                 deployment.step, static_cast<std::int64_t>(deployment.code), deployment.detail,
+  return db_.run("UPDATE deployment SET previous = ?, standing = ?, activated = ?, return_ended = ?, step = ?, code = ?, "
+                 "detail = ?, bytes_fetched = ?, bytes_resumed = ?, bytes_saved = ?, updated_at = ? WHERE deployment_no = ?",
+                 deployment.previous, static_cast<std::int64_t>(deployment.standing), deployment.activated,
+                 deployment.return_ended, deployment.step, static_cast<std::int64_t>(deployment.code), deployment.detail,
                  deployment.bytes_fetched, deployment.bytes_resumed, deployment.bytes_saved,
                  seconds(deployment.updated_at), deployment.no);
 }
