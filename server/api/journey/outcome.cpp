@@ -1,5 +1,6 @@
 #include "server/api/journey/outcome.h"
 
+#include "common/obs/log.h"
 #include "server/api/journey/engine.h"
 
 namespace drover::api {
@@ -107,9 +108,12 @@ Result<Applied> apply_report(store::Writer& writer, const store::Device& device,
                              WallTime now) {
   Applied out;
   out.acked_seq = device.acked_seq;
+  // A gap is no fault to insist on: a device that was long offline has dropped what is not final, and a server that was
+  // brought back from a copy has forgotten what it once acknowledged. Refused, the report would come for ever.
   if (!report.events.empty() && report.events.front().seq > device.acked_seq + 1)
-    return Error(Code::conflict, "the report begins at event " + std::to_string(report.events.front().seq) +
-                                     ", the next one expected is " + std::to_string(device.acked_seq + 1));
+    log::info("events are missing", {{"device", device.view.id},
+                                     {"expected", device.acked_seq + 1},
+                                     {"first", report.events.front().seq}});
   for (const wire::Event& event : report.events) {
     if (event.seq <= out.acked_seq) continue;
     TRY(apply_event(writer, device, event, now));

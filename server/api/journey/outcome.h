@@ -11,7 +11,7 @@ namespace drover::api {
 // bad_signature, malformed, wrong_device.
 Result<wire::Report> open_report(const wire::SignedReport& signed_report, const store::Device& device);
 
-// Events up to device.acked_seq are passed over (they were counted before); a gap is refused with conflict. Everything
+// Events up to device.acked_seq are passed over (they were counted before); a gap is noted and accepted. Everything
 // moves in the open transaction. Gives the highest stored number, and how many events were new.
 struct Applied {
   std::uint64_t acked_seq = 0;
