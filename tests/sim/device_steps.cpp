@@ -251,6 +251,7 @@ Event Device::fetch() {
   auto& blob = disk_.blobs[package];
   if (blob.fetched >= 1) return done();
   if (!around_.reachable(id()) || chance(100)) {
+    append(disk_.state.target, {wire::Step::fetch, wire::Outcome::progress, Code::ok, "", ""});
     const double gained = (1 - blob.fetched) * static_cast<double>(rng_.below(3)) / 4;
     blob.fetched += gained;
     Event event = failed(Code::fetch_failed, "the connection broke", true);

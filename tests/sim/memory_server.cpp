@@ -239,6 +239,12 @@ void MemoryServer::apply_event(const DeviceFact& device, const wire::Event& even
   DeploymentFact* deployment = find_deployment(id);
   if (deployment == nullptr || deployment->device != device.view.id) return;
   ++changes_;
+  // A device ends what it is committing before it begins what it was offered meanwhile.
+  if (event.outcome == wire::Outcome::succeeded)
+    for (DeploymentFact& one : facts_.deployments)
+      if (one.device == deployment->device && is_open(one.standing) && !one.activated && one.model == event.model &&
+          one.release != event.release)
+        one.previous = event.release;
   if (back) return end_return(*deployment, event, now);
   const bool again = plant_ == Plant::counts_twice && deployment->standing == standing_of(event.outcome);
   if (again && wire::is_final(event.outcome)) {
@@ -280,7 +286,10 @@ std::vector<rollout::Desired> MemoryServer::desired(const std::string& id) {
 void MemoryServer::lie_about_desired(const DeviceFact& device, std::vector<rollout::Desired>& desired) {
   if (device.view.state != fleet::DeviceState::active) return;
   for (rollout::Desired& one : desired) {
-    if (plant_ == Plant::goes_back_elsewhere && one.want == Want::go_back) one.release = "1.1.0";
+    if (plant_ == Plant::goes_back_elsewhere && one.want == Want::go_back)
+      for (const Release& other : catalogue_.releases())
+        if (other.model == one.model && other.version != one.release && other.has_variant(device.view.kind))
+          one.release = other.version;
     const bool capped = plant_ == Plant::forgets_cap && one.why == Why::capped;
     const bool halted = plant_ == Plant::offers_when_halted && one.why == Why::halted;
     if (!capped && !halted) continue;
@@ -360,6 +369,8 @@ Answer MemoryServer::checkin(const Checkin& request, WallTime now) {
   DeviceFact& device = devices_.at(request.device);
   if (device.view.state != fleet::DeviceState::active) return {Code::gone, 0, std::nullopt, {}, false};
   if (plant_ == Plant::acks_before_commit && rng_.below(10) == 0) uncommitted_.emplace(request.device, device);
+  const bool gap = !request.events.empty() && request.events.front().seq > device.acked_seq + 1;
+  if (gap && plant_ == Plant::insists_on_every_event) return {Code::conflict, 0, std::nullopt, {}, false};
   if (request.report) {
     for (const wire::Event& event : request.events) {
       if (event.seq <= device.acked_seq && plant_ != Plant::counts_twice) continue;

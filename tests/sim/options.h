@@ -17,7 +17,7 @@ enum class Plant : std::uint8_t {
   confirms_unseen,            // agent: keeps a release without a word from the application
   asks_before_rollback,       // agent: goes back only while the server answers
   forgets_deployment,         // agent: a restart wipes the state of the deployment under way
-  goes_back_elsewhere,        // server: a rollback leads to the oldest release
+  goes_back_elsewhere,        // server: a rollback leads to another release
   forgets_cap,                // server: offers beyond the in-flight cap
   forgets_stage,              // server: offers to everyone
   offers_when_halted,         // server: a halt stops nobody
@@ -26,6 +26,7 @@ enum class Plant : std::uint8_t {
   acks_before_commit,         // server: acknowledges, then forgets
   reuses_versions,            // server: an assignment's version does not grow
   never_sweeps,               // server: the silent are never counted
+  insists_on_every_event,     // server: a report behind a gap is refused, though devices drop what is not final
 };
 
 struct Options {

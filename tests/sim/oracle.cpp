@@ -28,6 +28,7 @@ bool failing(Nature nature) { return nature == Nature::damaged || nature == Natu
 
 void Oracle::appended(const std::string& device, const wire::Event& event) {
   if (!wire::is_final(event.outcome)) return;
+  books_[device].under_way.clear();
   books_[device].first_final.emplace(event.deployment, event);
   books_[device].last_final[event.deployment] = event.outcome;
 }
@@ -39,6 +40,9 @@ void Oracle::synced(const std::string& device, const update::Target& target) {
 }
 
 void Oracle::began(const std::string& device, const update::Target& target, const std::string& held) {
+  std::string& under_way = books_[device].under_way;
+  if (!under_way.empty()) story_.broken("8 every end is told", device + " began " + under_way + " and never ended it");
+  under_way = target.deployment;
   // The first time counts: one that is taken up again later, because another came to nothing, leads no further back.
   books_[device].replaced.emplace(target.deployment, held);
 }

@@ -14,8 +14,8 @@
 namespace drover::sim {
 
 // With power, from the first showing of a release to its commit, or to the return of the one before: four starts with the
-// longest deadline, ten retries of a flip with their waits, and room.
-inline constexpr Time kMaxTrial = minutes(30);
+// longest deadline of these worlds, a minute each, some retries of a flip with their waits, and room.
+inline constexpr Time kMaxTrial = minutes(10);
 
 class Oracle {
  public:
@@ -41,6 +41,7 @@ class Oracle {
     std::map<std::string, std::string> replaced;     // by deployment: the package that it took the place of
     std::map<std::string, std::set<std::string>> synced;  // by package: deployments for which it was found listed
     std::set<std::string> assigned;                       // packages
+    std::string under_way;  // the deployment that was begun and has not ended
     std::set<std::string> found;  // deployments of what it ran already
     std::int64_t server_version = 0, device_version = 0;
     std::vector<update::Target> targets;  // of server_version

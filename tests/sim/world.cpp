@@ -158,7 +158,7 @@ void World::answer(const std::string& device, std::uint64_t request, Answer give
 // --- weather ---------------------------------------------------------------------------------------------------------
 
 void World::weather() {
-  const Time scale = minutes(40) / static_cast<int>(1 + 2 * storm_) / static_cast<int>(1 + devices_.size() / 12);
+  const Time scale = Time(minutes(40)) / static_cast<int>((1 + 2 * storm_) * (1 + devices_.size() / 12));
   now_and_then(scale, [this] {
     Device& device = any_device();
     device.power_cut();
