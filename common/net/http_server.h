@@ -139,7 +139,8 @@ class HttpServer {
   // Port of options.listen[i].
   virtual std::uint16_t port(std::size_t i = 0) const = 0;
   // Stops accepting, closes idle connections, lets requests in flight finish (Connection: close) until the deadline,
-  // then cuts off what is left. Blocks; returns true when nothing had to be cut off. Not from an io thread.
+  // then cuts off what is left. Blocks; returns true when nothing had to be cut off. Not from an io thread. Coroutines
+  // that still wait for other threads stand still from now on, and end with the server: end those threads in between.
   // What a handler waits for elsewhere (a database thread) must still be alive then: end such services after this.
   virtual bool stop(std::chrono::milliseconds deadline) = 0;
   // Loads certificate and key again, for new connections. The old ones stay when the files are wrong.

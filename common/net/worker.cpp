@@ -80,7 +80,13 @@ Worker::Worker(ServerShared& shared)
   refresh_time();
 }
 
-Worker::~Worker() { finish(); }
+Worker::~Worker() {
+  finish();
+  acceptors_.clear();
+  timer_.reset();
+  work_.reset();
+  io_.reset();
+}
 
 Result<std::uint16_t> Worker::listen(const Listen& where) {
   boost::system::error_code ec;
@@ -213,14 +219,13 @@ bool Worker::wait_until_drained(std::chrono::steady_clock::time_point until) {
   return drained_changed_.wait_until(lock, until, [this] { return drained_; });
 }
 
+// What is left is cut off, but lives on until the destructor: another thread may still answer a coroutine that waits, and
+// that answer needs an event loop to go to, if only one that stands still.
 void Worker::finish() {
-  if (!io_) return;
   io_->stop();
-  if (thread_.joinable()) thread_.join();
-  acceptors_.clear();
-  timer_.reset();
-  work_.reset();
-  io_.reset();
+  if (!thread_.joinable()) return;
+  thread_.join();
+  for (Connection* connection : connections_) connection->cut();
 }
 
 }  // namespace drover::net::detail
