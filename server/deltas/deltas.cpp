@@ -10,7 +10,7 @@
 namespace drover::deltas {
 namespace {
 
-constexpr int kNiceness = 15;  // devices and people first
+constexpr int kNiceness = 5;  // devices and people first, but a busy machine must not starve a rollout that waits
 constexpr std::string_view kNone = ".none";
 constexpr std::string_view kTemporary = ".tmp";
 

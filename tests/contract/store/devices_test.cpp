@@ -182,5 +182,29 @@ TEST_P(StoreSuite, AnAssignmentReplacesTheOneBefore) {
   EXPECT_EQ((*stored)->document, "d2");
 }
 
+TEST_P(StoreSuite, TheReleasesThatAFleetRunsAreCountedByModelTheMostRunFirst) {
+  for (int n = 1; n <= 6; ++n) {
+    const Device one = enrol(device(n));
+    wire::Installed digits, other;
+    digits.model = "digits";
+    digits.release = n <= 3 ? "2.0.0" : n <= 5 ? "1.0.0" : "0.9.0";
+    other.model = "other";
+    other.release = "7";
+    const std::vector<wire::Installed> all = {digits, other};
+    ASSERT_OK(write([&](Writer& writer) { return writer.devices.replace_installed(one.no, all); }));
+  }
+  const auto runs = [this](std::string_view model, std::size_t limit) {
+    std::string text;
+    const auto all =
+        read<std::vector<ReleaseCount>>([&](const Reader& in) { return in.devices.releases_run(model, limit); });
+    for (const ReleaseCount& one : *all) text += one.release + "=" + std::to_string(one.devices) + " ";
+    return text;
+  };
+  EXPECT_EQ(runs("digits", 10), "2.0.0=3 1.0.0=2 0.9.0=1 ");
+  EXPECT_EQ(runs("digits", 2), "2.0.0=3 1.0.0=2 ");
+  EXPECT_EQ(runs("other", 10), "7=6 ");
+  EXPECT_EQ(runs("unknown", 10), "");
+}
+
 }  // namespace
 }  // namespace drover::store

@@ -72,12 +72,14 @@ TEST_P(StoreSuite, OneDeploymentADeviceAndRollout) {
   EXPECT_EQ(silent(10), 1U);
   deployment.standing = rollout::Standing::succeeded;
   deployment.detail = "fine";
+  deployment.bytes_saved = 123;
   ASSERT_OK(write([&](Writer& writer) { return writer.deployments.update(deployment); }));
   EXPECT_EQ(silent(10), 0U);
   const auto mine =
       read<std::vector<Deployment>>([&](const Reader& in) { return in.deployments.of_device(one.no, 10); });
   ASSERT_EQ(mine->size(), 1U);
   EXPECT_EQ(mine->front().detail, "fine");
+  EXPECT_EQ(mine->front().bytes_saved, 123U);
   const auto all =
       read<std::vector<DeploymentOfDevice>>([&](const Reader& in) { return in.deployments.of_rollout(row.no, 0, 10); });
   ASSERT_EQ(all->size(), 1U);

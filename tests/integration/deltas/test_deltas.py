@@ -17,13 +17,21 @@ SIZE = 3_000_000  # bytes of a model
 SLOW = 400_000  # bytes a second
 
 
-class Deltas(SceneTest):
+class DeltaCase(SceneTest):
     """Each test has releases of its own: another part of the model changes each time."""
+
+    size = SIZE
+
+    @classmethod
+    def setUpClass(cls):
+        if cls is DeltaCase:
+            raise unittest.SkipTest("only what the others share")
+        super().setUpClass()
 
     @classmethod
     def prepare(cls, scene):
         scene.open()
-        cls.model = bytearray(os.urandom(SIZE))
+        cls.model = bytearray(os.urandom(cls.size))
         cls.versions = 0
         cls.release()
         cls.device = scene.join("kiosk")
@@ -35,9 +43,9 @@ class Deltas(SceneTest):
         """A new release whose model differs from the one before in so many bytes. Its version."""
         cls.versions += 1
         version = str(cls.versions)
-        at = int.from_bytes(os.urandom(4), "little") % (SIZE - changed)
+        at = int.from_bytes(os.urandom(4), "little") % (cls.size - changed)
         cls.model[at:at + changed] = os.urandom(changed)
-        folder = cls.scene.make_package(version, SIZE)
+        folder = cls.scene.make_package(version)
         with open(os.path.join(folder, "model.onnx"), "wb") as out:
             out.write(cls.model)
         out = cls.scene.build(version, folder)
@@ -105,8 +113,8 @@ class Deltas(SceneTest):
         self.scene.server.start()
         self.scene.wait_for_server()
 
-    # --- the tests ----------------------------------------------------------------------------------------------------
 
+class Deltas(DeltaCase):
     def test_a_delta_is_used_and_exact_and_counted(self):
         served, saved = self.metric("drover_delta_served_total"), self.metric("drover_delta_bytes_saved_total")
         version = self.release()
@@ -216,6 +224,16 @@ class Deltas(SceneTest):
         self.assertEqual((head.status, head.headers["Content-Length"], head.body), (200, str(len(content)), b""))
         self.assertEqual(client.get(f"/deltas/sha256:{'0' * 64}/sha256:{os.path.basename(path)}").status, 404)
         self.assertEqual(client.get(f"/deltas/sha256:{self.digest()}/nonsense").status, 400)
+
+
+class Waiting(DeltaCase):
+    size = 8_000_000  # its delta takes about as long as the device takes to look again
+
+    def test_a_rollout_that_opens_at_once_waits_for_its_deltas(self):
+        version = self.release(changed=200_000)
+        row = self.arrived(version, self.scene.roll_out(version))
+        self.assertGreater(row["bytes_saved"], self.size * 9 // 10, row)
+        self.assertEqual(self.metric("drover_blob_served_total"), 1, "the first release alone came whole")
 
 
 if __name__ == "__main__":
