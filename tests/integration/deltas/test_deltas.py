@@ -227,7 +227,7 @@ class Deltas(DeltaCase):
 
 
 class Waiting(DeltaCase):
-    size = 8_000_000  # its delta takes about as long as the device takes to look again
+    size = 20_000_000  # its delta takes several seconds, in which the device looks several times
 
     def test_a_rollout_that_opens_at_once_waits_for_its_deltas(self):
         version = self.release(changed=200_000)
