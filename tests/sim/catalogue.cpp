@@ -12,8 +12,9 @@ namespace {
 constexpr int kMaxReleases = 6;
 
 Nature random_nature(Rng& rng) {
-  static constexpr std::array kLots = {Nature::good,    Nature::good,   Nature::good,   Nature::good, Nature::good,
-                                       Nature::damaged, Nature::deadly, Nature::unwell, Nature::mute, Nature::crash_loop};
+  static constexpr std::array kLots = {Nature::good, Nature::good,      Nature::good,   Nature::good,
+                                       Nature::good, Nature::damaged,   Nature::deadly, Nature::unwell,
+                                       Nature::mute, Nature::crash_loop};
   return kLots[rng.below(kLots.size())];
 }
 
@@ -21,7 +22,8 @@ Release random_release(Rng& rng, const std::vector<std::string>& kinds) {
   Release release;
   release.kinds = kinds;
   release.nature = random_nature(rng);
-  if (rng.below(6) == 0 && kinds.size() > 1) release.kinds.erase(release.kinds.begin() + static_cast<int>(rng.below(kinds.size())));
+  if (rng.below(6) == 0 && kinds.size() > 1)
+    release.kinds.erase(release.kinds.begin() + static_cast<int>(rng.below(kinds.size())));
   if (release.nature != Nature::good && rng.below(3) == 0) release.only_kind = kinds[rng.below(kinds.size())];
   return release;
 }
@@ -29,7 +31,8 @@ Release random_release(Rng& rng, const std::vector<std::string>& kinds) {
 }  // namespace
 
 std::string_view to_text(Nature nature) {
-  static constexpr std::array<std::string_view, 6> kNames = {"good", "damaged", "deadly", "unwell", "mute", "crash loop"};
+  static constexpr std::array<std::string_view, 6> kNames = {"good",   "damaged", "deadly",
+                                                             "unwell", "mute",    "crash loop"};
   return kNames[static_cast<std::size_t>(nature)];
 }
 

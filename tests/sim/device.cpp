@@ -192,7 +192,8 @@ void Device::take_answer(const Answer& answer) {
   if (!answer.idle) disk_.reported = told_;
   if (answer.assignment) take_assignment(*answer.assignment);
   const bool more = check_in_wanted_ || (!disk_.outbox.empty() && answer.acked_seq != 0);
-  check_in_after(more ? Time{0} : between(static_cast<int>(kPoll.count() * 8 / 10), static_cast<int>(kPoll.count() * 12 / 10)));
+  check_in_after(more ? Time{0}
+                      : between(static_cast<int>(kPoll.count() * 8 / 10), static_cast<int>(kPoll.count() * 12 / 10)));
 }
 
 void Device::take_assignment(const Assignment& assignment) {

@@ -1,6 +1,6 @@
-// One device: the real life-cycle (agent/update) and the real judgement of a trial, over a disk that survives power cuts and
-// an application whose behaviour depends on the release. What the agent's shell does with sockets and files is played
-// here, step by step, with the same order of effect and write.
+// One device: the real life-cycle (agent/update) and the real judgement of a trial, over a disk that survives power
+// cuts and an application whose behaviour depends on the release. What the agent's shell does with sockets and files is
+// played here, step by step, with the same order of effect and write.
 #pragma once
 
 #include <functional>

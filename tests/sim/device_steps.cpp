@@ -40,9 +40,7 @@ void withdraw_if_unwanted(const Disk& disk, Event& event) {
 
 }  // namespace
 
-update::Moment Device::moment() const {
-  return {id() + "#" + std::to_string(boots_), around_.queue().now() - booted_};
-}
+update::Moment Device::moment() const { return {id() + "#" + std::to_string(boots_), around_.queue().now() - booted_}; }
 
 MonoTime Device::mono() const { return MonoTime(around_.queue().now() - booted_); }
 
@@ -122,7 +120,8 @@ void Device::feed(Event event) {
   std::string line(to_text(from));
   line += event.kind == Event::Kind::done ? " done" : event.kind == Event::Kind::assigned ? " begins " : " ended: ";
   if (event.kind == Event::Kind::assigned) line += event.target.model + "/" + event.target.release;
-  if (event.kind == Event::Kind::failed || event.kind == Event::Kind::withdrawn) line += std::string(code_name(event.code));
+  if (event.kind == Event::Kind::failed || event.kind == Event::Kind::withdrawn)
+    line += std::string(code_name(event.code));
   tell(line + ", now in " + std::string(to_text(decision.next.step)));
   if (decision.finished) {
     const bool aborted = !decision.reports.empty() && decision.reports.back().outcome == wire::Outcome::aborted;

@@ -66,12 +66,15 @@ void print_failure(const Options& options, const drover::sim::Outcome& outcome) 
 
 void print(const drover::sim::Tally& t) {
   const auto n = [](std::uint64_t value) { return static_cast<unsigned long long>(value); };
-  std::printf("%llu events, %llu check-ins, %llu lost, %llu twice, %llu power cuts, %llu crashes, %llu server restarts\n",
-              n(t.events), n(t.checkins), n(t.lost), n(t.twice), n(t.power_cuts), n(t.crashes), n(t.server_restarts));
-  std::printf("%llu rollouts, %llu offers: %llu committed, %llu refused, %llu went back, %llu taken back, %llu silent\n",
-              n(t.rollouts), n(t.offers), n(t.committed), n(t.refused), n(t.went_back), n(t.taken_back), n(t.silent));
-  std::printf("%llu completed, %llu halted, %llu rolled back (%llu devices returned), %llu promotions, %llu withdrawals\n",
-              n(t.completed), n(t.halted), n(t.rolled_back), n(t.returned), n(t.promotions), n(t.withdrawn));
+  std::printf(
+      "%llu events, %llu check-ins, %llu lost, %llu twice, %llu power cuts, %llu crashes, %llu server restarts\n",
+      n(t.events), n(t.checkins), n(t.lost), n(t.twice), n(t.power_cuts), n(t.crashes), n(t.server_restarts));
+  std::printf(
+      "%llu rollouts, %llu offers: %llu committed, %llu refused, %llu went back, %llu taken back, %llu silent\n",
+      n(t.rollouts), n(t.offers), n(t.committed), n(t.refused), n(t.went_back), n(t.taken_back), n(t.silent));
+  std::printf(
+      "%llu completed, %llu halted, %llu rolled back (%llu devices returned), %llu promotions, %llu withdrawals\n",
+      n(t.completed), n(t.halted), n(t.rolled_back), n(t.returned), n(t.promotions), n(t.withdrawn));
 }
 
 }  // namespace

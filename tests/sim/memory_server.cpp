@@ -50,9 +50,7 @@ MemoryServer::MemoryServer(const Catalogue& catalogue, Story& story, Plant plant
     releases_.push_back({release.model, release.version, false, release.kinds});
 }
 
-RolloutFact* MemoryServer::find_rollout(std::string_view id) {
-  return const_cast<RolloutFact*>(facts_.rollout(id));
-}
+RolloutFact* MemoryServer::find_rollout(std::string_view id) { return const_cast<RolloutFact*>(facts_.rollout(id)); }
 
 DeploymentFact* MemoryServer::find_deployment(std::string_view id) {
   for (DeploymentFact& one : facts_.deployments)

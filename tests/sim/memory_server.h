@@ -35,8 +35,7 @@ class MemoryServer final : public Server {
   Status decide(RolloutFact& rollout, const rollout::Input& input, std::deque<rollout::Input>& more);
   void carry_out(RolloutFact& rollout, const rollout::Action& action, WallTime now, std::deque<rollout::Input>& more);
   void open_stage(RolloutFact& rollout, std::int32_t stage, WallTime now, std::deque<rollout::Input>& more);
-  void sweep(const RolloutFact& rollout, const rollout::Action& action, WallTime now,
-             std::deque<rollout::Input>& more);
+  void sweep(const RolloutFact& rollout, const rollout::Action& action, WallTime now, std::deque<rollout::Input>& more);
   std::vector<std::uint64_t> places(const RolloutFact& rollout, const std::string& kind) const;
 
   void apply_event(const DeviceFact& device, const wire::Event& event, WallTime now);
@@ -59,7 +58,7 @@ class MemoryServer final : public Server {
   Facts facts_;
   std::map<std::string, DeviceFact> devices_;
   std::map<std::string, fleet::Group> groups_;
-  std::vector<rollout::ReleaseView> releases_;  // as the catalogue's
+  std::vector<rollout::ReleaseView> releases_;     // as the catalogue's
   std::map<std::string, DeviceFact> uncommitted_;  // what acks_before_commit forgets at a restart
   std::int64_t revision_ = 1;
   std::uint64_t changes_ = 0;

@@ -116,8 +116,7 @@ void Oracle::look_at_answer(const Checkin& checkin, const Answer& answer) {
   look_at_standings(checkin.device, stored.acked_seq);
   if (answer.assignment) {
     const Assignment& given = *answer.assignment;
-    if (given.version < book.server_version ||
-        (given.version == book.server_version && given.targets != book.targets))
+    if (given.version < book.server_version || (given.version == book.server_version && given.targets != book.targets))
       story_.broken("1 versions grow", "two assignments of one version");
     book.server_version = given.version;
     book.targets = given.targets;
@@ -154,12 +153,12 @@ void Oracle::look_at_return(const Book& book, const DeploymentFact& one, const u
   const auto replaced = book.replaced.find(one.id);
   if (replaced == book.replaced.end())
     return story_.broken("its own previous release", one.device + " goes back from what it never began");
-  if (replaced->second != target.package && replaced->second != catalogue_.find(one.model, one.release)->package(
-                                                                    server_.device(one.device).view.kind)) {
+  if (replaced->second != target.package &&
+      replaced->second != catalogue_.find(one.model, one.release)->package(server_.device(one.device).view.kind)) {
     const auto before = catalogue_.variant(replaced->second);
-    story_.broken("its own previous release",
-                  one.device + " ran " + (before.release == nullptr ? "nothing" : before.release->version) + " before " +
-                      one.id + " and is sent to " + target.release);
+    story_.broken("its own previous release", one.device + " ran " +
+                                                  (before.release == nullptr ? "nothing" : before.release->version) +
+                                                  " before " + one.id + " and is sent to " + target.release);
   }
 }
 

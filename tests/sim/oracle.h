@@ -1,5 +1,5 @@
-// Looks on and knows better: after every event it compares what is there with what design 1 promises. It keeps its own books,
-// and works out with the simplest means what the code under test works out with clever ones.
+// Looks on and knows better: after every event it compares what is there with what design 1 promises. It keeps its own
+// books, and works out with the simplest means what the code under test works out with clever ones.
 #pragma once
 
 #include <map>
@@ -13,8 +13,8 @@
 
 namespace drover::sim {
 
-// With power, from the first showing of a release to its commit, or to the return of the one before: four starts with the
-// longest deadline of these worlds, a minute each, some retries of a flip with their waits, and room.
+// With power, from the first showing of a release to its commit, or to the return of the one before: four starts with
+// the longest deadline of these worlds, a minute each, some retries of a flip with their waits, and room.
 inline constexpr Time kMaxTrial = minutes(10);
 
 class Oracle {
@@ -35,14 +35,14 @@ class Oracle {
   void look_at_end(const std::vector<const Device*>& devices);
 
  private:
-  struct Book {  // of one device
+  struct Book {                                      // of one device
     std::map<std::string, wire::Event> first_final;  // by deployment
     std::map<std::string, wire::Outcome> last_final;
-    std::map<std::string, std::string> replaced;     // by deployment: the package that it took the place of
+    std::map<std::string, std::string> replaced;          // by deployment: the package that it took the place of
     std::map<std::string, std::set<std::string>> synced;  // by package: deployments for which it was found listed
     std::set<std::string> assigned;                       // packages
-    std::string under_way;  // the deployment that was begun and has not ended
-    std::set<std::string> found;  // deployments of what it ran already
+    std::string under_way;                                // the deployment that was begun and has not ended
+    std::set<std::string> found;                          // deployments of what it ran already
     std::int64_t server_version = 0, device_version = 0;
     std::vector<update::Target> targets;  // of server_version
     std::uint64_t acked = 0;

@@ -62,14 +62,14 @@ void Oracle::open(const RolloutFact& rollout, const RolloutFact* before) {
     const std::string kind = server_.device(id).view.kind;
     if (!release->has_variant(kind)) continue;
     opening.members.insert(id);
-    const bool inside = before != nullptr && rollout.state.stage > 0 &&
-                        rollout::bucket(rollout.salt, id) < before->thresholds.of(kind);
+    const bool inside =
+        before != nullptr && rollout.state.stage > 0 && rollout::bucket(rollout.salt, id) < before->thresholds.of(kind);
     if (inside) ++covered;
   }
   const auto size = static_cast<std::int64_t>(opening.members.size());
-  const std::int64_t share = stage.count > 0
-                                 ? std::min(stage.count, size)
-                                 : std::max<std::int64_t>(std::llround(static_cast<double>(size) * stage.percent / 100), 1);
+  const std::int64_t share =
+      stage.count > 0 ? std::min(stage.count, size)
+                      : std::max<std::int64_t>(std::llround(static_cast<double>(size) * stage.percent / 100), 1);
   opening.allowed = std::max(share, covered);
 }
 
@@ -79,10 +79,11 @@ void Oracle::look_at_offer(const Facts& facts, const DeploymentFact& offer) {
   const wire::StageSpec& stage = stage_of(rollout, offer.stage);
   ++story_.tally.offers;
   if (offer.standing != Standing::in_flight) books_[offer.device].found.insert(offer.id);
-  story_.tell(rollout.id, offer.id + (offer.standing == Standing::in_flight ? " offers " : " finds ") + offer.model + "/" +
-                              offer.release + " to " + device.view.name);
+  story_.tell(rollout.id, offer.id + (offer.standing == Standing::in_flight ? " offers " : " finds ") + offer.model +
+                              "/" + offer.release + " to " + device.view.name);
   // One that is only found may be what halts the rollout: it makes the sample large enough.
-  if (stopped(rollout.state.phase) && offer.standing == Standing::in_flight) return story_.broken("4 nothing is offered when stopped", offer.id);
+  if (stopped(rollout.state.phase) && offer.standing == Standing::in_flight)
+    return story_.broken("4 nothing is offered when stopped", offer.id);
   if (device.view.state != fleet::DeviceState::active) return story_.broken("4 stages", "an offer to nobody's device");
   if (rollout::bucket(rollout.salt, offer.device) >= rollout.thresholds.of(device.view.kind))
     return story_.broken("4 stages", offer.id + " is beyond the stage");
@@ -106,8 +107,9 @@ void Oracle::look_at_stage(const Facts& facts, const RolloutFact& rollout) {
   }
   const wire::StageSpec& stage = stage_of(rollout, opening.stage);
   if (placed > opening.allowed)
-    story_.broken("4 stages", rollout.id + " has reached " + std::to_string(placed) + " of the devices that were there, " +
-                                  std::to_string(opening.allowed) + " are allowed");
+    story_.broken("4 stages", rollout.id + " has reached " + std::to_string(placed) +
+                                  " of the devices that were there, " + std::to_string(opening.allowed) +
+                                  " are allowed");
   if (stage.count > 0 && counted > stage.count && counted > opening.allowed)
     story_.broken("4 stages", rollout.id + " has more devices than its stage counts");
 }
@@ -143,9 +145,10 @@ void Oracle::look_at_counters(const Facts& facts, const RolloutFact& rollout) {
   if (!std::equal(sums.begin(), sums.end(), state.stages.begin(), state.stages.end(), same))
     story_.broken("5 counted", "the counters of " + rollout.id + " are not the sum over its deployments");
   if (state.returned + state.return_failed + state.nothing_before != answered)
-    story_.broken("5 counted", "the returns of " + rollout.id + " are not those of its deployments: " +
-                                   std::to_string(state.returned) + " + " + std::to_string(state.return_failed) + " + " +
-                                   std::to_string(state.nothing_before) + " are not " + std::to_string(answered));
+    story_.broken("5 counted", "the returns of " + rollout.id +
+                                   " are not those of its deployments: " + std::to_string(state.returned) + " + " +
+                                   std::to_string(state.return_failed) + " + " + std::to_string(state.nothing_before) +
+                                   " are not " + std::to_string(answered));
 }
 
 void Oracle::look_at_phase(const RolloutFact& rollout) {
@@ -165,9 +168,9 @@ void Oracle::look_at_phase(const RolloutFact& rollout) {
 // --- the end ---------------------------------------------------------------------------------------------------------
 
 bool is_settled(const Facts& facts, const RolloutFact& rollout) {
-  const bool under_way = std::any_of(facts.deployments.begin(), facts.deployments.end(), [&](const DeploymentFact& one) {
-    return one.rollout == rollout.id && one.standing == Standing::in_flight;
-  });
+  const bool under_way = std::any_of(
+      facts.deployments.begin(), facts.deployments.end(),
+      [&](const DeploymentFact& one) { return one.rollout == rollout.id && one.standing == Standing::in_flight; });
   if (under_way) return false;
   switch (rollout.state.phase) {
     case Phase::halted:
@@ -191,8 +194,9 @@ void Oracle::look_at_end(const std::vector<const Device*>& devices) {
     if (server_.device(device->id()).view.state != fleet::DeviceState::active) continue;
     const std::string& name = device->view().name;
     if (!device->at_rest())
-      story_.broken("8 nothing wedges", name + " is still in " + std::string(update::to_text(device->disk().state.step)) +
-                                            " with " + std::to_string(device->disk().outbox.size()) + " events to tell");
+      story_.broken("8 nothing wedges", name + " is still in " +
+                                            std::string(update::to_text(device->disk().state.step)) + " with " +
+                                            std::to_string(device->disk().outbox.size()) + " events to tell");
     const auto desired = server_.desired(device->id());
     for (const rollout::Desired& one : desired) look_at_wish(*device, one);
     if (targets_for(catalogue_, device->view().kind, desired) != device->disk().accepted.targets)
@@ -210,7 +214,8 @@ void Oracle::look_at_wish(const Device& device, const rollout::Desired& wish) {
   std::string known;
   for (const wire::Installed& one : server_.device(device.id()).installed)
     if (one.model == wish.model) known = one.release;
-  if (known != runs) story_.broken("5 what was told is kept", name + " runs " + runs + ", the server believes " + known);
+  if (known != runs)
+    story_.broken("5 what was told is kept", name + " runs " + runs + ", the server believes " + known);
   if (wish.want == Want::offer)
     story_.broken("8 nothing wedges", name + " was never offered " + wish.release + explain({wish}));
   if (wish.want == Want::go_back) story_.broken("8 nothing wedges", name + " never answered the rollback");
@@ -219,7 +224,8 @@ void Oracle::look_at_wish(const Device& device, const rollout::Desired& wish) {
   const auto last = books_[device.id()].last_final.find(wish.deployment);
   const bool tried = last != books_[device.id()].last_final.end() && last->second != wire::Outcome::succeeded;
   if (!tried)
-    story_.broken("the story's end", name + " runs " + (runs.empty() ? "nothing" : runs) + " and is to run " + wish.release);
+    story_.broken("the story's end",
+                  name + " runs " + (runs.empty() ? "nothing" : runs) + " and is to run " + wish.release);
 }
 
 }  // namespace drover::sim

@@ -40,9 +40,7 @@ class EventQueue {
     std::uint64_t order;
     std::function<void()> what;
   };
-  static bool later(const Entry& a, const Entry& b) {
-    return a.time != b.time ? a.time > b.time : a.order > b.order;
-  }
+  static bool later(const Entry& a, const Entry& b) { return a.time != b.time ? a.time > b.time : a.order > b.order; }
 
   std::vector<Entry> heap_;
   Time now_{0};

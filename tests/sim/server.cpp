@@ -11,8 +11,9 @@ const RolloutFact* Facts::rollout(std::string_view id) const {
 }
 
 std::string_view to_text(rollout::Phase phase) {
-  static constexpr std::array<std::string_view, 9> kNames = {
-      "open", "soaking", "awaiting promotion", "paused", "halted", "aborted", "completed", "rolling back", "rolled back"};
+  static constexpr std::array<std::string_view, 9> kNames = {"open",      "soaking",      "awaiting promotion",
+                                                             "paused",    "halted",       "aborted",
+                                                             "completed", "rolling back", "rolled back"};
   return kNames[static_cast<std::size_t>(phase)];
 }
 

@@ -1,5 +1,6 @@
-// The server as this world sees it: what devices, people and time may ask of it, and what can be looked at from outside.
-// Every call is one transaction: it is stored when it returns, and nothing of it is stored when it returns an error.
+// The server as this world sees it: what devices, people and time may ask of it, and what can be looked at from
+// outside. Every call is one transaction: it is stored when it returns, and nothing of it is stored when it returns an
+// error.
 #pragma once
 
 #include <memory>
@@ -107,7 +108,7 @@ class Server {
 
 std::unique_ptr<Server> make_memory_server(const Catalogue& catalogue, Story& story, Plant plant, std::uint64_t seed);
 // The real store, in a folder that is removed with the server.
-std::unique_ptr<Server> make_store_server(const Catalogue& catalogue, Story& story, Plant plant);
+std::unique_ptr<Server> make_store_server(const Catalogue& catalogue, Story& story);
 
 std::string_view to_text(rollout::Phase phase);
 // What the director names for a device, from what it is to run.

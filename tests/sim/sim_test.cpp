@@ -1,5 +1,5 @@
-// Promises 1 to 5 and 8, in some hundred worlds: nothing that goes wrong breaks them, and when nothing goes wrong any more
-// everything comes to rest. `./run sim --seed n -v` tells the story of one world.
+// Promises 1 to 5 and 8, in some hundred worlds: nothing that goes wrong breaks them, and when nothing goes wrong any
+// more everything comes to rest. `./run sim --seed n -v` tells the story of one world.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -36,10 +36,11 @@ TEST_P(Worlds, KeepEveryPromiseAndComeToRest) {
     tally.add(outcome.tally);
   }
   // They have been somewhere.
-  for (const std::uint64_t many : {tally.lost, tally.twice, tally.power_cuts, tally.crashes, tally.offers, tally.committed})
+  for (const std::uint64_t many :
+       {tally.lost, tally.twice, tally.power_cuts, tally.crashes, tally.offers, tally.committed})
     EXPECT_GT(many, 100u);
-  for (const std::uint64_t some : {tally.server_restarts, tally.refused, tally.went_back, tally.taken_back, tally.completed,
-                                   tally.halted, tally.rolled_back})
+  for (const std::uint64_t some : {tally.server_restarts, tally.refused, tally.went_back, tally.taken_back,
+                                   tally.completed, tally.halted, tally.rolled_back})
     EXPECT_GT(some, 4u);
   for (const std::uint64_t any : {tally.returned, tally.promotions, tally.withdrawn, tally.silent}) EXPECT_GT(any, 0u);
 }
@@ -63,6 +64,16 @@ TEST(Worlds, OfTheSameSeedEndTheSameAndOfOthersDiffer) {
     digests.insert(outcome.digest);
   }
   EXPECT_EQ(digests.size(), 20u);
+}
+
+// The same over SQLite and the journeys of server/api: fewer, since each commit waits for the disk.
+TEST(Worlds, OverTheRealStoreKeepThemToo) {
+  Options options;
+  options.store = true;
+  for (options.seed = 1; options.seed <= 6; ++options.seed) {
+    const Outcome outcome = simulate(options);
+    ASSERT_EQ(outcome.violation, "") << told(options.seed, outcome);
+  }
 }
 
 // --- every promise is seen to break ----------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
-// What happened, as lines. The last of them are kept for people, all of them go into a digest: two runs that differ anywhere
-// end with different digests. The first violation of a promise is kept and ends the run.
+// What happened, as lines. The last of them are kept for people, all of them go into a digest: two runs that differ
+// anywhere end with different digests. The first violation of a promise is kept and ends the run.
 #pragma once
 
 #include <cstdint>

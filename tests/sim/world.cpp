@@ -16,7 +16,7 @@ std::vector<std::string> kinds_of(std::uint64_t seed) {
 }
 
 std::unique_ptr<Server> make_server(const Options& options, const Catalogue& catalogue, Story& story) {
-  if (options.store) return make_store_server(catalogue, story, options.plant);
+  if (options.store) return make_store_server(catalogue, story);
   return make_memory_server(catalogue, story, options.plant, options.seed * 7919);
 }
 

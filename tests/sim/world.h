@@ -1,5 +1,5 @@
-// The world: a fleet, a network, a server, people, weather. First everything goes wrong that can (safety), then nothing any
-// more (liveness): within a bound of virtual time all must come to rest.
+// The world: a fleet, a network, a server, people, weather. First everything goes wrong that can (safety), then nothing
+// any more (liveness): within a bound of virtual time all must come to rest.
 #pragma once
 
 #include <map>
@@ -76,8 +76,8 @@ class World final : public Surroundings {
   Oracle oracle_;
   std::vector<std::unique_ptr<Device>> devices_;
   std::map<std::string, Device*> by_id_;
-  std::set<std::string> cut_off_;  // by a partition
-  std::set<std::string> gone_;     // decommissioned
+  std::set<std::string> cut_off_;                // by a partition
+  std::set<std::string> gone_;                   // decommissioned
   std::map<std::string, Assignment> overheard_;  // an older assignment of each device, to be replayed
   bool faults_ = true;
   bool server_up_ = true;

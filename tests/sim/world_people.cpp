@@ -133,7 +133,7 @@ void World::random_command() {
   const auto& rollouts = server_->facts().rollouts;
   if (!server_up_ || rollouts.empty()) return;
   const RolloutFact& rollout = rollouts[rng_.below(rollouts.size())];
-  static constexpr std::array kVerbs = {Verb::promote, Verb::pause,  Verb::pause,    Verb::resume, Verb::resume,
+  static constexpr std::array kVerbs = {Verb::promote, Verb::pause,    Verb::pause,    Verb::resume, Verb::resume,
                                         Verb::halt,    Verb::rollback, Verb::rollback, Verb::abort};
   const Verb verb = kVerbs[rng_.below(kVerbs.size())];
   if (verb == Verb::promote) return promote(rollout, "ann");
