@@ -201,7 +201,6 @@ void MemoryServer::sweep(const RolloutFact& rollout, const Action& action, WallT
     if (one.rollout != rollout.id || one.stage != action.stage || one.standing != Standing::in_flight) continue;
     if (one.offered_watched > action.watched) continue;
     one.standing = Standing::silent;
-    ++story_.tally.silent;
     story_.tell(rollout.id, one.id + " of " + one.device + " is silent");
     more.push_back({now, DeploymentMoved{one.stage, Standing::in_flight, Standing::silent}});
   }
@@ -224,7 +223,6 @@ void MemoryServer::end_return(DeploymentFact& deployment, const wire::Event& eve
   if (is_open(deployment.standing)) return move(deployment, Standing::rolled_back, now);
   if (deployment.standing != Standing::succeeded) return;
   const bool back = event.outcome == wire::Outcome::succeeded;
-  if (back) ++story_.tally.returned;
   (void)feed(*find_rollout(deployment.rollout),
              {now, rollout::ReturnEnded{back ? rollout::Return::returned : rollout::Return::failed}})
       .has_value();

@@ -154,7 +154,12 @@ void Oracle::look_at_counters(const Facts& facts, const RolloutFact& rollout) {
 void Oracle::look_at_phase(const RolloutFact& rollout) {
   const auto at = before_.find(rollout.id);
   if (at == before_.end()) return;
-  const Phase from = at->second.state.phase, to = rollout.state.phase;
+  const rollout::RolloutState& before = at->second.state;
+  story_.tally.returned +=
+      static_cast<std::uint64_t>(std::max<std::int64_t>(rollout.state.returned - before.returned, 0));
+  for (std::size_t i = 0; i < before.stages.size(); ++i)
+    if (rollout.state.stages[i].silent > before.stages[i].silent) ++story_.tally.silent;
+  const Phase from = before.phase, to = rollout.state.phase;
   if (from == to) return;
   Tally& tally = story_.tally;
   if (to == Phase::halted) ++tally.halted;

@@ -189,6 +189,7 @@ bool StoreServer::answer_by_reading(const Checkin& request, Answer& answer) {
   const auto control = store_->control();
   store::ReadFn<bool> fn = [&](const store::Reader& reader) -> Result<bool> {
     TRY_ASSIGN(const auto device, reader.devices.find_id(request.device));
+    if (!device) return Error(Code::not_found, request.device);
     if (device->view.state != fleet::DeviceState::active) {
       answer.code = Code::gone;
       return true;
@@ -208,6 +209,7 @@ bool StoreServer::answer_by_reading(const Checkin& request, Answer& answer) {
 
 Status StoreServer::answer_in_writer(store::Writer& writer, const Checkin& request, WallTime now, Answer& answer) {
   TRY_ASSIGN(auto device, writer.devices.find_id(request.device));
+  if (!device) return Error(Code::not_found, request.device);
   if (device->view.state != fleet::DeviceState::active) {
     answer.code = Code::gone;
     return {};
