@@ -161,7 +161,7 @@ class Demo:
             return set(rows) if len(rows) == 2 and all(row["state"] == "succeeded" for row in rows.values()) else None
 
         try:
-            return wait_until("both canaries are done", 10, done, 0.25)
+            return wait_until("both canaries are done", 6, done, 0.25)
         except Failed:
             return set(self.world.deployments(self.rollouts["v2"])) | {OFFLINE}
 
@@ -259,7 +259,7 @@ def main():
         demo.run()
         well = checks.report(demo, OFFLINE, KILLED)
         print(f"\n{green('All as told') if well else red('NOT as told')}, in {elapsed():.0f} s.")
-    except Failed as failure:
+    except (Failed, OSError) as failure:
         print(f"\n{red('The demo failed')} after {elapsed():.0f} s: {failure}", flush=True)
     finally:
         if options.keep and well:
