@@ -4,8 +4,8 @@ include(GoogleTest)
 
 find_program(CCACHE ccache)
 if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  # Sources are found by path from the top, so that several build folders share one cache.
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_NOHASHDIR=1
+  # Paths count from the top, so that several clones and build folders share one cache.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}
       CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CCACHE})
 endif()
 find_program(MOLD mold)
@@ -52,8 +52,9 @@ endforeach()
 
 # drover_test(NAME LABEL unit|contract|sim|integration|e2e|tidy SOURCES ... DEPS ...): one GoogleTest program. Each of
 # its cases is a test of ctest, named <program>/<Suite>.<Case>, and may run beside any other: no fixed ports or folders.
+# PATHS: the sources see DROVER_SOURCE_DIR and DROVER_BIN_DIR (only where they are used: another clone's cache then misses).
 function(drover_test name)
-  cmake_parse_arguments(ARG "SERIAL" "LABEL;TIMEOUT" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "SERIAL;PATHS" "LABEL;TIMEOUT" "SOURCES;DEPS" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
@@ -63,7 +64,10 @@ function(drover_test name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
-  target_compile_definitions(${name} PRIVATE DROVER_SOURCE_DIR="${PROJECT_SOURCE_DIR}" DROVER_BIN_DIR="${PROJECT_BINARY_DIR}/bin")
+  if(ARG_PATHS)
+    target_compile_definitions(${name} PRIVATE DROVER_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+      DROVER_BIN_DIR="${PROJECT_BINARY_DIR}/bin")
+  endif()
   if(NOT DROVER_SANITIZE)
     target_compile_options(${name} PRIVATE -O1)  # a test runs once for each time it is compiled: 5.2 s became 3.9 s
   endif()
