@@ -1,155 +1,210 @@
-"""Deltas of model versions beside the tools that people use for them. The models are made by delta_models.py."""
+"""Deltas of model versions beside the tools that people use for them. Models: delta_models.py; peers: delta_peers.py.
 
-import glob
+Models and the peers' figures are kept in build-bench/deltas (or $DROVER_BENCH_DELTAS): a second run measures only what is
+ours, and only if the program has changed; a run that was interrupted goes on where it was.
+"""
+
+import hashlib
+import json
 import math
 import os
-import shutil
 import subprocess
 import sys
 import time
 
+import delta_models
+import delta_report
+from delta_peers import PEER_CPU_SECONDS, TooSlow, check_same, find_peers, run_measured
 from harness import Missing
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PEER_SECONDS = 300  # bsdiff takes minutes on weights; a peer that takes longer is left out of the cell
+PEER_MINUTES = 60  # of one run; what is left over then is measured by the next one
+MAKE_GOAL, APPLY_GOAL = 10, 100  # MB of the new file a second of CPU
+MIB = 1 << 20
+# Where xdelta3 saves less than a tenth of a large file, bsdiff saves nothing either (its bzip2 is worse than zstd) and takes
+# minutes: it is measured once, in the first cell.
+BSDIFF_BYTES, BSDIFF_SHARE = 8 << 20, 0.9
 
 
-def run_measured(command, timeout=PEER_SECONDS):
-    """(seconds of CPU, peak MiB) of one command, or None when it took too long. The shell's own time is nothing beside it."""
-    process = subprocess.Popen(command, shell=isinstance(command, str), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + timeout
-    while True:
-        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if pid:
-            break
-        if time.monotonic() > deadline:
-            process.kill()
-            process.wait()
+class Cache:
+    """A JSON file of figures, written after each."""
+
+    def __init__(self, path):
+        self.path, self.figures = path, {}
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                self.figures = json.load(file)
+
+    def get(self, key, make):
+        if key not in self.figures:
+            self.figures[key] = make()
+            with open(self.path + ".part", "w", encoding="utf-8") as file:
+                json.dump(self.figures, file, indent=0)
+            os.rename(self.path + ".part", self.path)
+        return self.figures[key]
+
+
+def digest(path):
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()[:16]
+
+
+def figures(size, made, applied):
+    return {"bytes": size, "make_s": round(made[0], 3), "make_mib": round(made[1], 1), "apply_s": round(applied[0], 3),
+            "apply_mib": round(applied[1], 1)}
+
+
+class Bench:
+    def __init__(self, run, quick):
+        self.folder = os.environ.get("DROVER_BENCH_DELTAS") or os.path.join(os.path.dirname(run.binaries), "deltas")
+        os.makedirs(self.folder, exist_ok=True)
+        self.run, self.quick, self.tool = run, quick, run.binary("drover")
+        self.cache = Cache(os.path.join(self.folder, "figures.json"))
+        self.tool_digest = digest(self.tool)
+        self.peers = find_peers(self.folder)
+        self.deadline = time.monotonic() + 60 * PEER_MINUTES
+        self.digests = {}
+
+    def models(self):
+        folder = os.path.join(self.folder, "models")
+        command = ["/usr/bin/python3", os.path.join(HERE, "delta_models.py"), folder] + (["--quick"] if self.quick else [])
+        subprocess.run(command, check=True, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"})
+        return folder
+
+    def key(self, who, *paths):
+        for path in paths:
+            if path not in self.digests:
+                self.digests[path] = digest(path)
+        return " ".join([who, *(self.digests[path] for path in paths)])
+
+    def ours(self, base, new):
+        """`base` "-": none."""
+        def measure():
+            out, back = self.run.path("out.delta"), self.run.path("back")
+            made = run_measured([self.tool, "delta", "make", base, new, "--out", out])
+            applied = run_measured([self.tool, "delta", "apply", base, out, "--out", back])
+            check_same("drover", new, back)
+            return figures(os.path.getsize(out), made, applied)
+        paths = [new] if base == "-" else [base, new]
+        return self.cache.get(self.key("drover " + self.tool_digest, *paths), measure)
+
+    def peer(self, peer, base, new):
+        """None: not measured, since the time of this run is over."""
+        key = self.key(peer.name, base, new)
+        if key not in self.cache.figures and time.monotonic() > self.deadline:
             return None
-        time.sleep(0.01)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise Missing(f"{command if isinstance(command, str) else command[0]} failed: {process.stderr.read().decode()[-300:]}")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+        def measure():
+            try:
+                return figures(*peer.measure(base, new, self.run.folder))
+            except TooSlow:
+                return {"left_out": f"over {PEER_CPU_SECONDS} s of CPU"}
+        return self.cache.get(key, measure)
+
+    def cell(self, folder, cell):
+        """What everybody makes of one pair; None while a peer is missing."""
+        base, new = (delta_models.file_name(folder, cell, which) for which in ("base", "new"))
+        result = {"cell": cell, "plain": os.path.getsize(new), "ours": self.ours(base, new), "peers": {}}
+        for peer in self.peers:
+            got = self.peer(peer, base, new) if self.worth(peer, cell, result) else {"left_out": "it takes minutes for nothing"}
+            if got is None:
+                return None
+            result["peers"][peer.name] = got
+        measured = {name: f for name, f in result["peers"].items() if "bytes" in f}
+        result["best"] = min(measured, key=lambda name: measured[name]["bytes"])
+        result["share"] = result["ours"]["bytes"] / measured[result["best"]]["bytes"]
+        print("{}: {:.4f} of the file, {:.3f} of {}".format(" ".join(cell), result["ours"]["bytes"] / result["plain"],
+                                                            result["share"], result["best"]), file=sys.stderr, flush=True)
+        return result
+
+    @staticmethod
+    def worth(peer, cell, result):
+        xdelta = result["peers"].get("xdelta3", {}).get("bytes", 0)
+        slow = result["plain"] > BSDIFF_BYTES and xdelta > BSDIFF_SHARE * result["plain"]
+        return peer.name != "bsdiff" or not slow or cell == delta_models.cells(True)[0]
+
+    def alone(self, folder, label, kind):
+        """Without a base."""
+        new = delta_models.file_name(folder, (label, "usual", kind, "onnx"), "new")
+        return {"kind": kind, "label": label, "plain": os.path.getsize(new), "ours": self.ours("-", new),
+                "peers": {"zstd -19": self.peer(self.peers[0], new.replace(".new.", ".base."), new)}}
 
 
-def peers():
-    """name -> command that turns {base} and {new} into {out}. Only those that are installed."""
-    known = {
-        "zstd -19": "zstd -q -f -19 {new} -o {out}",
-        "zstd --patch-from": "zstd -q -f -19 --long=27 --patch-from={base} {new} -o {out}",
-        "xdelta3": "xdelta3 -e -f -9 -S lzma -B 67108864 -s {base} {new} {out}",
-        "bsdiff": "bsdiff {base} {new} {out}",
-        "hdiffz": "hdiffz -f -SD -c-zstd-21 {base} {new} {out}",
-    }
-    found = {name: command for name, command in known.items() if shutil.which(command.split()[0])}
-    if shutil.which("casync"):
-        found["casync"] = casync
-    return found
-
-
-def casync(base, new, out):
-    """Bytes of the chunks that a device with the base lacks, and the index."""
-    folder = out + ".casync"
-    os.makedirs(folder, exist_ok=True)
-    for name, path in (("base", base), ("new", new)):
-        store, index = (os.path.join(folder, name + ending) for ending in (".castr", ".caibx"))
-        run_measured(["casync", "make", "--store=" + store, index, path])
-
-    def chunks(name):
-        return {os.path.basename(p): os.path.getsize(p) for p in glob.glob(os.path.join(folder, name + ".castr", "*", "*"))}
-    have, want = chunks("base"), chunks("new")
-    size = sum(bytes_ for chunk, bytes_ in want.items() if chunk not in have)
-    size += os.path.getsize(os.path.join(folder, "new.caibx"))
-    shutil.rmtree(folder)
-    return size
-
-
-def peer_sizes(base, new, out):
-    sizes = {}
-    for name, command in peers().items():
-        if callable(command):
-            sizes[name] = command(base, new, out)
-        elif run_measured(command.format(base=base, new=new, out=out)) is not None:
-            sizes[name] = os.path.getsize(out)
-    return sizes
-
-
-def ours(tool, base, new, out):
-    """Bytes, seconds and MiB to make, seconds and MiB to apply."""
-    made = run_measured([tool, "delta", "make", base, new, "--out", out])
-    applied = run_measured([tool, "delta", "apply", base, out, "--out", out + ".new"])
-    with open(new, "rb") as a, open(out + ".new", "rb") as b:
-        if a.read() != b.read():
-            raise Missing(f"the delta for {new} does not give it back")
-    return os.path.getsize(out), made, applied
-
-
-def goal_of(pair, kind):
+def goal_of(cell):
     """What each cell is to reach, as our bytes against the best peer's; in the table its inverse."""
-    if pair in ("head-only",):
+    _, pair, kind, _ = cell
+    if pair == "head-only":
         return 0.90
     if pair == "retrained":
         return 1.0
     if pair == "pruned-80":
         return 0.41 if kind.startswith("int8") else 0.60
-    return {"fp32": 0.60 if pair == "gentle" else 0.70, "fp16": 0.53, "bf16": 0.41}.get(kind, 0.97)
+    if kind == "fp32":
+        return 0.60 if pair == "gentle" else 0.70
+    if kind == "bf16":
+        return 0.30 if pair == "gentle" else 0.41
+    return 0.53 if kind == "fp16" else 0.97
 
 
-def cell(run, tool, base, rows, shares, speeds):
-    label, pair, kind, _, container = os.path.basename(base).split(".")
-    new = base.replace(".base.", ".new.")
-    out = run.path("out.delta")
-    size, made, applied = ours(tool, base, new, out)
-    sizes = peer_sizes(base, new, run.path("peer.out"))
-    best = min(sizes, key=sizes.get)
-    what = f"delta {label} {pair} {kind} {container}"
-    rows.append({"what": what, "unit": "bytes", "ours": size, "peer": sizes[best], "peer_name": best,
-                 "ratio": round(sizes[best] / size, 3), "goal": round(1 / goal_of(pair, kind), 3)})
-    shares.append(size / sizes[best])
-    plain = os.path.getsize(new)
-    speeds.append((plain / 1e6 / made[0], plain / 1e6 / applied[0], applied[1], plain))
-    print(f"{what}: {size / plain:.4f} of the file, {size / sizes[best]:.3f} of {best}", file=sys.stderr, flush=True)
+def row(what, unit, ours, peer, peer_name, ratio, goal, **more):
+    return {"what": what, "unit": unit, "ours": ours, "peer": peer, "peer_name": peer_name, "ratio": ratio, "goal": goal, **more}
 
 
-def alone(run, tool, new, rows):
-    """Without a base: beside zstd -19."""
-    _, _, kind, _, _ = os.path.basename(new).split(".")
-    out = run.path("alone.delta")
-    size, _, _ = ours(tool, "-", new, out)
-    run_measured(f"zstd -q -f -19 {new} -o {out}")
-    peer = os.path.getsize(out)
-    goal = {"bf16": 0.67, "fp32": 0.83}.get(kind)
-    rows.append({"what": f"without a base, {kind}", "unit": "share of the file", "ours": round(size / os.path.getsize(new), 4),
-                 "peer": round(peer / os.path.getsize(new), 4), "peer_name": "zstd -19", "ratio": round(peer / size, 3),
-                 "goal": None if goal is None else f"{goal} of the file"})
+def cell_row(result):
+    best = result["peers"][result["best"]]["bytes"]
+    return row("delta " + " ".join(result["cell"]), "bytes", result["ours"]["bytes"], best, result["best"],
+               round(1 / result["share"], 3), round(1 / goal_of(result["cell"]), 3),
+               new_bytes=result["plain"], figures={"drover": result["ours"], **result["peers"]})
 
 
-def delta(run, _world):
-    tool = run.binary("drover")
-    models = os.environ.get("DROVER_BENCH_MODELS") or run.path("models")
-    if not glob.glob(os.path.join(models, "*.new.onnx")):
-        subprocess.run(["/usr/bin/python3", os.path.join(HERE, "delta_models.py"), models], check=True,
-                       env={**os.environ, "OPENBLAS_NUM_THREADS": "1"})
-    rows, shares, speeds = [], [], []
-    for base in sorted(glob.glob(os.path.join(models, "*.base.*"))):
-        cell(run, tool, base, rows, shares, speeds)
-    for kind in ("fp32", "fp16", "bf16", "int8-own"):
-        alone(run, tool, os.path.join(models, f"mlp.usual.{kind}.new.onnx"), rows)
-    mean = math.exp(sum(map(math.log, shares)) / len(shares))
-    rows.append({"what": "delta, geometric mean of all cells", "unit": "share of the best peer's bytes", "ours": round(mean, 3),
-                 "peer": 1, "peer_name": "best of each cell", "ratio": round(1 / mean, 3), "goal": 2.0})
-    rows += speed_rows(speeds)
+def geometric_mean(values):
+    return math.exp(sum(map(math.log, values)) / len(values))
+
+
+def mean_rows(results):
+    def mean_row(what, some, goal):
+        mean = geometric_mean([r["share"] for r in some])
+        return row(what, "share of the best peer's bytes", round(mean, 3), 1, "best of each cell", round(1 / mean, 3), goal)
+    rows = [mean_row(f"delta, geometric mean, {kind}", [r for r in results if r["cell"][2] == kind], None)
+            for kind in delta_models.TYPES if any(r["cell"][2] == kind for r in results)]
+    return rows + [mean_row(f"delta, geometric mean of all {len(results)} cells", results, 2.0)]
+
+
+def speed_rows(results):
+    """Whole processes, start and reading included. Memory beyond the mapped base: peak resident less the base's size."""
+    rates = {verb: sorted(r["plain"] / 1e6 / r["ours"][verb + "_s"] for r in results) for verb in ("make", "apply")}
+    beyond = max(r["ours"]["apply_mib"] - r["plain"] / MIB for r in results)
+    rows = []
+    for verb, goal in (("make", MAKE_GOAL), ("apply", APPLY_GOAL)):
+        for which, at in (("slowest cell", 0), ("median", len(rates[verb]) // 2)):
+            rows.append(row(f"delta, {verb}, {which}", "MB/s of CPU", round(rates[verb][at], 1), None, "", None, goal))
+    return rows + [row("delta, apply, most memory beyond the mapped base, the program itself included", "MiB", round(beyond, 1), None,
+                       "", None, None)]
+
+
+def alone_row(result):
+    peer, goal = result["peers"]["zstd -19"], {"bf16": 0.67, "fp32": 0.83}.get(result["kind"])
+    if peer is None or "bytes" not in peer:
+        return None
+    share, peer_share = (f["bytes"] / result["plain"] for f in (result["ours"], peer))
+    return row(f"without a base, {result['label']} {result['kind']}", "share of the file", round(share, 4), round(peer_share, 4),
+               "zstd -19", round(peer_share / share, 3), goal and f"<= {goal}")
+
+
+def delta(run, _world, quick=False):
+    bench = Bench(run, quick)
+    folder = bench.models()
+    cells = delta_models.cells(quick)
+    results = [bench.cell(folder, cell) for cell in cells]
+    missing = results.count(None)
+    results = [r for r in results if r]
+    if not results:
+        raise Missing("no cell could be measured in the time of one run")
+    kinds = ("fp32", "bf16", "int8-frozen") if quick else ("fp32", "fp16", "bf16", "int8-frozen")
+    alone = [bench.alone(folder, "mlp", kind) for kind in kinds]
+    rows = [cell_row(r) for r in results] + [r for r in map(alone_row, alone) if r] + mean_rows(results) + speed_rows(results)
+    if missing:
+        print(f"delta: {missing} cells wait for their peers: run it again", file=sys.stderr)
+    if not quick:
+        delta_report.write(bench.folder, results, rows)
     return rows
-
-
-def speed_rows(speeds):
-    making, applying, memory = (sorted(s[i] for s in speeds) for i in range(3))
-    def plain(what, unit, value, goal):
-        return {"what": what, "unit": unit, "ours": round(value, 1), "peer": None, "peer_name": "", "ratio": None, "goal": goal}
-    # Whole processes, start and reading included; memory counts the mapped base as far as it is resident.
-    return [plain("delta, making, slowest cell", "MB/s of CPU", making[0], ">= 10"),
-            plain("delta, making, median", "MB/s of CPU", making[len(making) // 2], ">= 10"),
-            plain("delta, applying, slowest cell", "MB/s of CPU", applying[0], ">= 100"),
-            plain("delta, applying, median", "MB/s of CPU", applying[len(applying) // 2], ">= 100"),
-            plain("delta, applying, most memory resident, mapped base included", "MiB", memory[-1], None)]

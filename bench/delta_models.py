@@ -1,218 +1,153 @@
 #!/usr/bin/env python3
 """Pairs of model versions as training makes them, for the delta benchmark. numpy and onnx only; seeds are fixed.
 
-  delta_models.py FOLDER      writes FOLDER/<net>.<pair>.<type>.{base,new}.<container>
+  delta_models.py FOLDER [--quick]     writes FOLDER/<net>.<pair>.<type>.{base,new}.<container>
 
-Two networks of about 10 MB in fp32 are trained on synthetic images, then fine-tuned on a shifted domain in the ways that
-people do it. Every pair is written in several element types.
+Networks of 10 to 58 MB in fp32 are trained on synthetic images, then fine-tuned on a shifted domain in the ways that
+people do it, and written in several element types and containers. What is there already is kept: a run that was
+interrupted goes on where it was.
 """
 
 import json
 import os
-import struct
 import sys
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 
-CLASSES, SIDE, BATCH = 16, 32, 48
-TYPES = ("fp32", "fp16", "bf16", "int8-own", "int8-frozen")
+from delta_formats import TYPES, model_bytes, scales_of
+from delta_nets import CLASSES, SIDE, Images, Net, largest, masked, train
 
+EDITION = "2"  # raise it when the models change: what other editions left is made anew
 
-class Images:
-    """Noisy shapes; the second domain is shifted, dimmer, and has a stain."""
+NETS = {"mlp": Net((SIDE * SIDE, 1024, 1024, 512, CLASSES)),                  # 10.5 MB
+        "cnn": Net((49 * 40, 1024, 512, CLASSES), conv=40),                   # 10.2 MB
+        "relu": Net((SIDE * SIDE, 1024, 1024, 512, CLASSES), leak=0.0),       # dead units: most weights stay identical
+        "wide": Net((SIDE * SIDE, 2048, 2048, 512, CLASSES)),                 # 29 MB
+        "large": Net((SIDE * SIDE, 3000, 3000, 768, CLASSES))}                # 58 MB
+STEPS = {"wide": 100, "large": 60}  # of the base; 200 for the others
+ONNX, ALL_CONTAINERS = ("onnx",), ("onnx", "safetensors", "raw")
 
-    def __init__(self, rng):
-        shapes = np.cumsum(rng.normal(size=(CLASSES, SIDE, SIDE)), axis=2)
-        self.shapes = (shapes / shapes.std(axis=(1, 2), keepdims=True)).astype(np.float32)
-        self.stain = (0.4 * rng.normal(size=(SIDE, SIDE))).astype(np.float32)
-
-    def batch(self, count, domain, rng):
-        labels = rng.integers(0, CLASSES, count)
-        images = self.shapes[labels] * rng.uniform(0.5, 1.2, (count, 1, 1)) + rng.normal(size=(count, SIDE, SIDE)) * 1.5
-        if domain:
-            images = np.roll(images, 2, axis=1) * 0.8 + self.stain
-        return images.reshape(count, -1).astype(np.float32), labels
-
-
-class Net:
-    """Optionally one convolution (as a product over patches), then dense layers; leaky or plain ReLU."""
-
-    def __init__(self, dense, conv=0, leak=0.01):
-        self.dense, self.conv, self.leak = dense, conv, leak
-
-    def names(self):
-        layers = (["conv"] if self.conv else []) + [f"dense{i}" for i in range(len(self.dense) - 1)]
-        return [f"{layer}.{part}" for layer in layers for part in ("weight", "bias")]
-
-    def start(self, rng):
-        sizes = ([(self.conv, 25)] if self.conv else []) + list(zip(self.dense[1:], self.dense[:-1]))
-        return [p for rows, columns in sizes
-                for p in ((rng.normal(size=(rows, columns)) * np.sqrt(2 / columns)).astype(np.float32),
-                          np.zeros(rows, np.float32))]
-
-    def act(self, z):
-        return np.where(z > 0, z, np.float32(self.leak) * z)
-
-    def slope(self, a):
-        return np.where(a > 0, np.float32(1), np.float32(self.leak))
-
-    def patches(self, x):
-        windows = np.lib.stride_tricks.sliding_window_view(x.reshape(-1, SIDE, SIDE), (5, 5), axis=(1, 2))[:, ::4, ::4]
-        return np.ascontiguousarray(windows).reshape(len(x), -1, 25)
-
-    def gradients(self, params, x, labels):
-        params, grads = list(params), [None] * len(params)
-        first = 2 if self.conv else 0
-        if self.conv:
-            patches = self.patches(x)
-            conv = self.act(patches @ params[0].T + params[1])
-            x = conv.reshape(len(x), -1)
-        acts = [x]
-        for k in range(first, len(params), 2):
-            z = acts[-1] @ params[k].T + params[k + 1]
-            acts.append(z if k == len(params) - 2 else self.act(z))
-        p = np.exp(acts[-1] - acts[-1].max(1, keepdims=True))
-        g = p / p.sum(1, keepdims=True)
-        g[np.arange(len(x)), labels] -= 1
-        g /= np.float32(len(x))
-        for i, k in reversed(list(enumerate(range(first, len(params), 2)))):
-            grads[k], grads[k + 1] = g.T @ acts[i], g.sum(0)
-            if i or self.conv:
-                g = (g @ params[k]) * self.slope(acts[i])
-        if self.conv:
-            g = g.reshape(conv.shape)
-            grads[0] = np.tensordot(g, patches, ((0, 1), (0, 1)))
-            grads[1] = g.sum((0, 1))
-        return grads, acts[-1]
-
-    def accuracy(self, params, images, domain):
-        x, labels = images.batch(1000, domain, np.random.default_rng(99))
-        return float((self.gradients(params, x, labels)[1].argmax(1) == labels).mean())
+# net, pair, element types, containers: in the order of being made and measured, a useful selection first.
+CELLS = (
+    [("mlp", "usual", ("fp32", "bf16", "int8-frozen"), ONNX), ("mlp", "gentle", ("fp32", "bf16", "int8-frozen"), ONNX),
+     ("mlp", "head-only", ("fp32", "bf16", "int8-frozen"), ONNX)]
+    + [("mlp", pair, TYPES, ONNX) for pair in ("usual", "gentle", "head-only", "strong", "pruned-80", "last-layers", "retrained")]
+    + [("cnn", pair, TYPES, ONNX) for pair in ("usual", "strong", "pruned-80")]
+    + [("relu", "adam-no-decay", ("fp32", "bf16", "int8-frozen"), ONNX)]
+    + [("mlp", "usual", ("fp32", "bf16", "int8-frozen"), ALL_CONTAINERS)]
+    + [("wide", "usual", ("fp32", "fp16", "bf16", "int8-frozen"), ONNX), ("large", "usual", ("fp32", "int8-frozen"), ONNX)])
+QUICK = 3  # of the lines above
 
 
-def train(net, images, params, steps, rate, domain, seed, decay=0.01, only=None, mask=None):
-    """AdamW; `only`: indices of the parameters that move; `mask`: zeros that stay zero."""
-    rng = np.random.default_rng(seed)
-    params = [p.copy() for p in params]
-    first = [np.zeros_like(p) for p in params]
-    second = [np.zeros_like(p) for p in params]
-    for t in range(1, steps + 1):
-        x, labels = images.batch(BATCH, domain, rng)
-        for k, g in enumerate(net.gradients(params, x, labels)[0]):
-            if only is not None and k not in only:
-                continue
-            first[k] = 0.9 * first[k] + 0.1 * g
-            second[k] = 0.999 * second[k] + 0.001 * g * g
-            step = first[k] / (1 - 0.9 ** t) / (np.sqrt(second[k] / (1 - 0.999 ** t)) + 1e-8) + decay * params[k]
-            params[k] = (params[k] - np.float32(rate) * step).astype(np.float32)
-            if mask is not None and mask[k] is not None:
-                params[k] = params[k] * mask[k] + 0.0
-    return params
+def cells(quick):
+    """(net, pair, type, container), each once."""
+    lines = CELLS[:QUICK] if quick else CELLS
+    return list(dict.fromkeys((net, pair, kind, container) for net, pair, kinds, containers in lines
+                              for kind in kinds for container in containers))
 
 
-def pairs(net, images):
-    """(name, base, new) for each way of making a new version."""
-    base = train(net, images, net.start(np.random.default_rng(1)), 200, 1e-3, 0, 5)
-    last = len(base)
-    for name, rate, steps in (("gentle", 1e-6, 80), ("usual", 1e-5, 80), ("strong", 1e-4, 120)):
-        yield name, base, train(net, images, base, steps, rate, 1, 7)
-    yield "adam-no-decay", base, train(net, images, base, 80, 1e-5, 1, 7, decay=0.0)
-    yield "head-only", base, train(net, images, base, 60, 1e-4, 1, 8, only={last - 2, last - 1})
-    yield "last-layers", base, train(net, images, base, 60, 1e-4, 1, 9, only=set(range(last - 4, last)))
-    mask = [(np.abs(p) > np.quantile(np.abs(p), 0.8)).astype(np.float32) if p.size > 100000 else None for p in base]
-    pruned = train(net, images, [p * m + 0.0 if m is not None else p for p, m in zip(base, mask)], 40, 1e-4, 0, 10, mask=mask)
-    yield "pruned-80", pruned, train(net, images, pruned, 80, 1e-5, 1, 11, mask=mask)
-    yield "retrained", base, train(net, images, net.start(np.random.default_rng(77)), 200, 1e-3, 1, 50)
+def file_name(folder, cell, which):
+    net, pair, kind, container = cell
+    return os.path.join(folder, f"{net}.{pair}.{kind}.{which}.{container}")
 
 
-def bf16(p):
-    u = p.view(np.uint32).astype(np.uint64)
-    return ((u + 0x7FFF + ((u >> 16) & 1)) >> 16).astype(np.uint16)
+def fine_tuned(net, images, base, pair):
+    """(base, new) parameters for one way of making a new version."""
+    rates = {"gentle": (1e-6, 80), "usual": (1e-5, 80), "strong": (1e-4, 120)}
+    if pair in rates:
+        rate, steps = rates[pair]
+        return base, train(net, images, base, steps, rate, 1, 7)
+    if pair == "adam-no-decay":
+        return base, train(net, images, base, 80, 1e-5, 1, 7, decay=0)
+    if pair in ("head-only", "last-layers"):
+        lowest = len(base) - (2 if pair == "head-only" else 4)
+        return base, train(net, images, base, 60, 1e-4, 1, 8, lowest=lowest)
+    if pair == "pruned-80":
+        mask = [largest(p, 0.2) for p in base]
+        pruned = train(net, images, masked(base, mask), 40, 1e-4, 0, 10, mask=mask)
+        return pruned, train(net, images, pruned, 80, 1e-5, 1, 11, mask=mask)
+    if pair == "retrained":
+        return base, train(net, images, net.start(np.random.default_rng(77)), 150, 1e-3, 1, 50)
+    raise ValueError(pair)
 
 
-def scales_of(params):
-    return [np.maximum(np.abs(p).max(1), 1e-12).astype(np.float32) / 127 if p.ndim == 2 else None for p in params]
+class Maker:
+    """Trains at most once what several cells need, also across runs."""
+
+    def __init__(self, folder):
+        self.folder, self.images = folder, Images(np.random.default_rng(3))
+        os.makedirs(folder, exist_ok=True)
+        self.accuracies = {}
+        path = os.path.join(folder, "accuracies.json")
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                self.accuracies = json.load(file)
+
+    def kept(self, name, make):
+        """The lists of parameters that make() gives, from the folder when they are there."""
+        path = os.path.join(self.folder, f"{name}.{EDITION}.npz")
+        if not os.path.exists(path):
+            arrays = {f"{i}.{k}": p for i, params in enumerate(make()) for k, p in enumerate(params)}
+            np.savez(path + ".part.npz", **arrays)
+            os.rename(path + ".part.npz", path)
+        with np.load(path) as file:
+            count = 1 + max(int(key.split(".")[0]) for key in file)
+            return [[file[f"{i}.{k}"] for k in range(sum(key.startswith(f"{i}.") for key in file))] for i in range(count)]
+
+    def base(self, label):
+        net = NETS[label]
+        start = net.start(np.random.default_rng(1))
+        return self.kept(label, lambda: [train(net, self.images, start, STEPS.get(label, 200), 1e-3, 0, 5)])[0]
+
+    def pair(self, label, pair):
+        base, new = self.kept(f"{label}.{pair}", lambda: fine_tuned(NETS[label], self.images, self.base(label), pair))
+        key = f"{label}.{pair}.{EDITION}"
+        if key not in self.accuracies:
+            self.accuracies[key] = [NETS[label].accuracy(p, self.images, 1) for p in (base, new)]
+            with open(os.path.join(self.folder, "accuracies.json"), "w", encoding="utf-8") as file:
+                json.dump(self.accuracies, file, indent=1)
+            print("{:5} {:14} accuracy on the new domain {:.3f} -> {:.3f}".format(label, pair, *self.accuracies[key]),
+                  file=sys.stderr, flush=True)
+        return base, new
+
+    def write(self, cell):
+        """The two files of a cell, unless they are there."""
+        label, pair, kind, container = cell
+        paths = [file_name(self.folder, cell, which) for which in ("base", "new")]
+        if all(os.path.exists(path) for path in paths) and self.current():
+            return
+        base, new = self.pair(label, pair)
+        frozen = scales_of(base)
+        after = frozen if kind == "int8-frozen" else scales_of(new)
+        for path, params, scales in zip(paths, (base, new), (frozen, after)):
+            with open(path + ".part", "wb") as file:
+                file.write(model_bytes(NETS[label], params, kind, scales, container))
+            os.rename(path + ".part", path)
+
+    def current(self):
+        """Files of another edition count as not there."""
+        path = os.path.join(self.folder, "edition")
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                if file.read() == EDITION:
+                    return True
+        for name in os.listdir(self.folder):
+            if name.endswith(ALL_CONTAINERS):
+                os.remove(os.path.join(self.folder, name))
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(EDITION)
+        return False
 
 
-def tensors(net, params, kind, scales):
-    """(name, type of safetensors, type of ONNX, array) in the given element type."""
-    for name, p, s in zip(net.names(), params, scales):
-        if kind == "bf16":
-            yield name, "BF16", TensorProto.BFLOAT16, bf16(p)
-        elif kind == "fp16":
-            yield name, "F16", TensorProto.FLOAT16, p.astype(np.float16)
-        elif kind.startswith("int8") and s is not None:
-            yield name, "I8", TensorProto.INT8, np.clip(np.round(p / s[:, None]), -127, 127).astype(np.int8)
-            yield name + "_scale", "F32", TensorProto.FLOAT, s
-        else:
-            yield name, "F32", TensorProto.FLOAT, p
-
-
-def as_onnx(items):
-    initialisers = []
-    for name, _, number, array in items:
-        t = TensorProto(name=name, data_type=number, raw_data=array.tobytes())
-        t.dims.extend(array.shape)
-        initialisers.append(t)
-    # The graph's nodes do not matter here, its weights do.
-    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "net",
-                              [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])],
-                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])], initialisers)
-    return helper.make_model(graph).SerializeToString()
-
-
-def as_safetensors(items):
-    header, data = {}, b""
-    for name, word, _, array in items:
-        raw = array.tobytes()
-        header[name] = {"dtype": word, "shape": list(array.shape), "data_offsets": [len(data), len(data) + len(raw)]}
-        data += raw
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + data
-
-
-def as_raw(items):
-    return b"".join(array.tobytes() for _, _, _, array in items)
-
-
-CONTAINERS = {"onnx": as_onnx, "safetensors": as_safetensors, "raw": as_raw}
-
-
-def containers_for(pair, kind):
-    """Everything as ONNX; the usual pair in the other containers too."""
-    return CONTAINERS if pair == "usual" and kind in ("fp32", "bf16", "int8-frozen") else ("onnx",)
-
-
-def write_pair(folder, label, net, base, new, pair):
-    for kind in TYPES:
-        own, frozen = scales_of(new), scales_of(base)
-        after = frozen if kind == "int8-frozen" else own
-        for container in containers_for(pair, kind):
-            for which, params, scales in (("base", base, frozen), ("new", new, after)):
-                content = CONTAINERS[container](list(tensors(net, params, kind, scales)))
-                with open(os.path.join(folder, f"{label}.{pair}.{kind}.{which}.{container}"), "wb") as file:
-                    file.write(content)
-
-
-def main(folder):
-    os.makedirs(folder, exist_ok=True)
-    images = Images(np.random.default_rng(3))
-    nets = {"mlp": Net((SIDE * SIDE, 1024, 1024, 512, CLASSES)), "cnn": Net((49 * 40, 1024, 512, CLASSES), conv=40),
-            "relu": Net((SIDE * SIDE, 1024, 1024, 512, CLASSES), leak=0.0)}
-    for label, net in nets.items():
-        for pair, base, new in pairs(net, images):
-            if label == "relu" and pair not in ("adam-no-decay", "usual"):
-                continue  # dead units make most weights identical: one kind of net among others, not the benchmark
-            if label != "relu" and pair == "adam-no-decay":
-                continue
-            print(f"{label:5} {pair:14} accuracy on the new domain {net.accuracy(base, images, 1):.3f} -> "
-                  f"{net.accuracy(new, images, 1):.3f}", file=sys.stderr, flush=True)
-            write_pair(folder, label, net, base, new, pair)
+def main(arguments):
+    quick = "--quick" in arguments
+    folders = [a for a in arguments if a != "--quick"]
+    if len(folders) != 1:
+        sys.exit(__doc__)
+    maker = Maker(folders[0])
+    for cell in cells(quick):
+        maker.write(cell)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    main(sys.argv[1])
+    main(sys.argv[1:])

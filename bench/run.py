@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Benchmarks beside a peer, in turns, medians. Called by `./run bench`.
 
-  run.py --bin FOLDER [--json] [--rounds N] [--seconds N] [--bare] [name ...]
+  run.py --bin FOLDER [--json] [--rounds N] [--seconds N] [--bare] [--quick] [name ...]
 """
 
 import argparse
+import functools
 import json
 import os
 import sys
@@ -44,9 +45,11 @@ def main():
     parser.add_argument("--json", action="store_true", help="one array of results on standard output")
     parser.add_argument("--rounds", type=int, default=5, help="of each measurement, in turns with the peer")
     parser.add_argument("--seconds", type=int, default=3, help="length of one round of load")
+    parser.add_argument("--quick", action="store_true", help="delta: nine cells instead of all")
     parser.add_argument("--bare", action="store_true", help="the HTTP layer alone instead of the server: " + " ".join(BARE))
     parser.add_argument("names", nargs="*", metavar="name", help="of " + ", ".join(BENCHES))
     args = parser.parse_args()
+    BENCHES["delta"] = functools.partial(delta_bench.delta, quick=args.quick)
     unknown = [name for name in args.names if name not in BENCHES]
     if unknown:
         parser.error(f"no such benchmark: {', '.join(unknown)} (there are {', '.join(BENCHES)})")
