@@ -36,6 +36,7 @@ constexpr std::size_t element_bytes(ElementType type) {
 enum class TensorMode : std::uint8_t {
   difference = 0,  // against the base's elements
   alone = 1,       // without a base
+  grid = 2,        // on a grid around the base's elements
 };
 
 }  // namespace drover::delta

@@ -34,6 +34,10 @@ void skip_tensor_body(NumberReader& in, DeltaPart& part) {
   part.rank = in.fixed(1);
   if (part.rank > kMaxRank) in.fail("a tensor's rank is out of range");
   if (part.mode == TensorMode::alone && part.type != ElementType::i8) (void)in.fixed(1);
+  if (part.mode == TensorMode::grid) {
+    (void)in.varint();
+    skip(in, in.varint());
+  }
   if (part.rank > 0) {
     (void)in.signed_varint();
     skip(in, 2 * part.rank);

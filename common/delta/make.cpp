@@ -89,7 +89,7 @@ class Writer {
     EncodedTensor coded = encode_tensor(*range.shape, before, bytes);
     if (compressed(bytes, 1).size() < coded.bytes.size()) return others(range, kLevel);  // tables, ids, repeated rows
     Bytes head = {static_cast<std::uint8_t>(SegmentKind::tensor)};
-    const bool with_base = coded.mode == TensorMode::difference;
+    const bool with_base = coded.mode != TensorMode::alone;
     head.push_back(static_cast<std::uint8_t>(static_cast<unsigned>(range.shape->type) | (with_base ? 0x80U : 0U)));
     put_varint(head, range.shape->rows);
     put_varint(head, range.shape->columns);

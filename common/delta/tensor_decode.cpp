@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "common/delta/element_walk.h"
+#include "common/delta/grid_codec.h"
 #include "common/delta/rans.h"
 #include "common/delta/tensor_codec.h"
 
@@ -112,6 +113,7 @@ Status decode_as(const TensorShape& shape, NumberReader& in, ByteView base, Byte
   const std::uint64_t mode = in.fixed(1), rank = in.fixed(1);
   TRY(in.status());
   if (mode == static_cast<std::uint64_t>(TensorMode::alone) && rank == 0) return decode_alone_as<T>(shape, in, sink);
+  if (mode == static_cast<std::uint64_t>(TensorMode::grid)) return decode_grid(shape, rank, in, base, sink);
   if (mode != static_cast<std::uint64_t>(TensorMode::difference))
     return Error(Code::malformed, "an unknown kind of tensor");
   if (base.size() != shape.bytes()) return Error(Code::malformed, "a tensor refers to a base that is not there");

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "common/delta/element_walk.h"
+#include "common/delta/grid_codec.h"
 #include "common/delta/rans.h"
 #include "common/delta/tensor_codec.h"
 
@@ -212,11 +213,17 @@ EncodedTensor best_difference(const TensorShape& shape, ByteView base, ByteView 
 }  // namespace
 
 EncodedTensor encode_tensor(const TensorShape& shape, ByteView base, ByteView target) {
+  const std::optional<Grid> grid = base.empty() ? std::nullopt : find_grid(shape, base, target);
+  EncodedTensor snapped;
+  if (grid) snapped = encode_grid(shape, base, *grid);
+  // By chance 4-byte elements do not all stand on a grid; narrower ones may, and then it may cost more.
+  if (grid && shape.type == ElementType::f32) return snapped;
   EncodedTensor best{encode_alone(shape, target), TensorMode::alone, 0};
   if (base.empty()) return best;
   EncodedTensor difference =
       with_type(shape.type, [&](auto type) { return best_difference<decltype(type)>(shape, base, target); });
-  return difference.bytes.size() < best.bytes.size() ? std::move(difference) : std::move(best);
+  if (difference.bytes.size() < best.bytes.size()) best = std::move(difference);
+  return grid && snapped.bytes.size() < best.bytes.size() ? std::move(snapped) : std::move(best);
 }
 
 Bytes encode_difference(const TensorShape& shape, ByteView base, ByteView target, std::size_t rank) {

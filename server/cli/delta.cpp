@@ -90,7 +90,9 @@ std::string_view kind_word(const delta::DeltaPart& part) {
     case delta::SegmentKind::prefix:
       return "zstd against base";
     default:
-      return part.mode == delta::TensorMode::difference ? "difference" : "numbers alone";
+      return part.mode == delta::TensorMode::grid         ? "on a grid"
+             : part.mode == delta::TensorMode::difference ? "difference"
+                                                          : "numbers alone";
   }
 }
 
