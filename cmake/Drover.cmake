@@ -22,6 +22,12 @@ if(DROVER_SANITIZE)
   add_link_options(-fsanitize=address,undefined)
   add_compile_definitions(BOOST_ASIO_DISABLE_AWAITABLE_FRAME_RECYCLING)
 endif()
+if(DROVER_FUZZ)
+  # What lies under the fuzz targets is pure and small: here the optimiser pays.
+  add_compile_options(-O1 -g1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined
+    -fno-sanitize-recover=undefined)
+  add_link_options(-fsanitize=address,undefined)
+endif()
 include_directories(${PROJECT_SOURCE_DIR})
 
 # drover_library(NAME SOURCES a.cpp ... DEPS other ...): a static library; what it depends on is public.
