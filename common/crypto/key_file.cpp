@@ -205,16 +205,18 @@ Status save_key_file(const std::filesystem::path& path, const KeyPair& pair, std
   return status;
 }
 
-Result<std::string> read_key_file(const std::filesystem::path& path) {
+Result<std::string> read_key_file(const std::filesystem::path& path) { return read_secret_file(path, "a private key"); }
+
+Result<std::string> read_secret_file(const std::filesystem::path& path, std::string_view what) {
   const OpenFile file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat info {};
   if (file.get() < 0 || ::fstat(file.get(), &info) != 0) return system_error(path);
   if (!S_ISREG(info.st_mode)) return Error(Code::invalid_argument, path.string() + " is not a regular file");
   if ((info.st_mode & 077) != 0)
-    return Error(Code::permission_denied,
-                 path.string() + " is a private key that others may read or write; run: chmod 600 " + path.string());
+    return Error(Code::permission_denied, path.string() + " holds " + std::string(what) +
+                                              " and others may read or write it; run: chmod 600 " + path.string());
   if (static_cast<std::uint64_t>(info.st_size) > kMaxKeyFile)
-    return Error(Code::too_large, path.string() + " is too large to be a key file");
+    return Error(Code::too_large, path.string() + " is too large to hold " + std::string(what));
   std::string text(kMaxKeyFile, '\0');
   ssize_t got = 0;
   do got = ::read(file.get(), text.data(), text.size());

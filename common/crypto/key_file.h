@@ -42,6 +42,8 @@ Status save_key_file(const std::filesystem::path& path, const KeyPair& key, std:
 // The text of a key file. A file that others may read or write (mode & 077) is refused with permission_denied and the
 // command that puts it right; symbolic links are followed.
 Result<std::string> read_key_file(const std::filesystem::path& path);
+// The same for other secrets; `what` is the sentence's noun ("a PIN").
+Result<std::string> read_secret_file(const std::filesystem::path& path, std::string_view what);
 Result<KeyPair> load_key_file(const std::filesystem::path& path, std::string_view passphrase);
 
 }  // namespace drover::crypto

@@ -78,6 +78,13 @@ bool verify_rsa_pss_sha256(std::string_view public_pem, ByteView message, ByteVi
   return fits && check(key.get(), true, message, signature);
 }
 
+std::string_view pem_scheme(std::string_view public_pem) {
+  const KeyPtr key = read_pem(public_pem);
+  ERR_clear_error();
+  if (!key) return "";
+  return is_p256(key.get()) ? "ecdsa-sha2-nistp256" : is_fit_rsa(key.get()) ? "rsassa-pss-sha256" : "";
+}
+
 bool verify_pem(std::string_view scheme, std::string_view public_pem, ByteView message, ByteView signature) {
   if (scheme == "ecdsa-sha2-nistp256") return verify_ecdsa_p256(public_pem, message, signature);
   if (scheme == "rsassa-pss-sha256") return verify_rsa_pss_sha256(public_pem, message, signature);

@@ -83,10 +83,13 @@ Json assigned_json(const AssignedTarget& target) {
 
 }  // namespace
 
-Key make_key(const crypto::PublicKey& key) {
-  const std::string hex = to_hex(key);
-  const Json object = {{"keytype", "ed25519"}, {"scheme", "ed25519"}, {"keyval", {{"public", hex}}}};
-  return {.id = *key_id(object), .keytype = "ed25519", .scheme = "ed25519", .public_text = hex, .object = object};
+Key make_key(const crypto::PublicKey& key) { return make_key(crypto::public_half(key)); }
+
+Key make_key(const crypto::PublicHalf& key) {
+  const std::string keytype = key.scheme == crypto::Scheme::ed25519 ? "ed25519" : "ecdsa";
+  const std::string scheme(crypto::to_text(key.scheme)), text = crypto::public_text(key);
+  const Json object = {{"keytype", keytype}, {"scheme", scheme}, {"keyval", {{"public", text}}}};
+  return {.id = *key_id(object), .keytype = keytype, .scheme = scheme, .public_text = text, .object = object};
 }
 
 Result<Key> read_key(const nlohmann::json& object) {

@@ -15,14 +15,18 @@
 #include "common/base/bytes.h"
 #include "common/base/result.h"
 #include "common/crypto/ed25519.h"
+#include "common/crypto/signer.h"
 #include "common/time/clock.h"
 #include "common/tuf/assignment.h"
 #include "common/tuf/metadata.h"
+#include "common/tuf/verify.h"
 
 namespace drover::tuf {
 
 // {"keytype":"ed25519","scheme":"ed25519","keyval":{"public":hex}} with its id.
 Key make_key(const crypto::PublicKey& key);
+// The same of a key in a token, which may also be {"keytype":"ecdsa","scheme":"ecdsa-sha2-nistp256", ... PEM}.
+Key make_key(const crypto::PublicHalf& key);
 // A key object from outside (the server's GET /trust, a file): checked, its id computed.
 Result<Key> read_key(const nlohmann::json& object);
 
@@ -45,6 +49,8 @@ class Document {
 
   // Adds this key's signature, in place of an older one of the same key.
   Status sign(const crypto::KeyPair& key);
+  // The same with a key that may be in a token: its errors pass through.
+  Status sign(crypto::Signer& signer);
   // Takes over the signatures of another copy: metadata_mismatch when its signed part differs.
   Status merge(const Document& other);
   const nlohmann::json& signatures() const { return signatures_; }
@@ -56,6 +62,8 @@ class Document {
   static Result<MetaFile> describe(ByteView encoded);
 
  private:
+  void put_signature(const std::string& keyid, ByteView signature);
+
   nlohmann::json signed_;
   nlohmann::json signatures_ = nlohmann::json::array();
 };
@@ -67,7 +75,9 @@ struct SignatureState {
   int threshold = 1;
   bool complete() const { return static_cast<int>(signed_by.size()) >= threshold; }
 };
-Result<SignatureState> signature_state(const Document& document, const Keys& keys, const RoleKeys& role);
+// `foreign` as for verify_threshold: without it a key that is not Ed25519 is one that has not signed.
+Result<SignatureState> signature_state(const Document& document, const Keys& keys, const RoleKeys& role,
+                                       ForeignVerify foreign);
 
 // Root: version 1, consistent_snapshot, the four roles without keys yet (threshold 1).
 Document make_root(WallTime expires);

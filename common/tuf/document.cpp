@@ -43,14 +43,25 @@ void Document::bump(WallTime expires) {
 
 Status Document::sign(const crypto::KeyPair& pair) {
   TRY_ASSIGN(const std::string canonical, canonical_json(signed_));
-  const Json entry = {{"keyid", make_key(pair.public_key()).id}, {"sig", to_hex(pair.sign(canonical))}};
-  for (Json& old : signatures_)
-    if (old["keyid"] == entry["keyid"]) {
-      old = entry;
-      return {};
-    }
-  signatures_.push_back(entry);
+  put_signature(make_key(pair.public_key()).id, pair.sign(canonical));
   return {};
+}
+
+Status Document::sign(crypto::Signer& signer) {
+  TRY_ASSIGN(const std::string canonical, canonical_json(signed_));
+  TRY_ASSIGN(const Bytes signature, signer.sign(canonical));
+  put_signature(make_key(signer.public_half()).id, signature);
+  return {};
+}
+
+void Document::put_signature(const std::string& keyid, ByteView signature) {
+  Json entry = {{"keyid", keyid}, {"sig", to_hex(signature)}};
+  const auto old = std::find_if(signatures_.begin(), signatures_.end(),
+                                [&](const Json& one) { return one["keyid"] == entry["keyid"]; });
+  if (old == signatures_.end())
+    signatures_.push_back(std::move(entry));
+  else
+    *old = std::move(entry);
 }
 
 Status Document::merge(const Document& other) {
@@ -85,9 +96,11 @@ Result<MetaFile> Document::describe(ByteView encoded) {
   return MetaFile{document.version(), encoded.size(), {{"sha256", crypto::sha256(encoded).hex()}}};
 }
 
-Result<SignatureState> signature_state(const Document& document, const Keys& keys, const RoleKeys& role) {
+Result<SignatureState> signature_state(const Document& document, const Keys& keys, const RoleKeys& role,
+                                       ForeignVerify foreign) {
   TRY_ASSIGN(const Envelope envelope, document.envelope());
-  SignatureState state{.signed_by = valid_signers(keys, role, envelope), .missing = {}, .threshold = role.threshold};
+  SignatureState state{
+      .signed_by = valid_signers(keys, role, envelope, foreign), .missing = {}, .threshold = role.threshold};
   for (const std::string& keyid : role.keyids)
     if (std::find(state.signed_by.begin(), state.signed_by.end(), keyid) == state.signed_by.end())
       state.missing.push_back(keyid);

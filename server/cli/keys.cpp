@@ -23,21 +23,22 @@ namespace fs = std::filesystem;
 constexpr std::size_t kShortest = 8;  // of a passphrase: Argon2id makes each guess cost, but not that much
 
 struct GenerateOptions {
-  std::string file, passphrase_file;
+  std::string file, uri;
+  PassphraseOption passphrase;
   bool no_passphrase = false;
 };
 
 struct KeyInfo {
   std::string file;
   tuf::Key key;
-  std::string kind;  // "private, passphrase", "private", "public"
+  std::string kind;  // "private, passphrase", "private", "public", "token"
 };
 
 Result<std::string> new_passphrase(const GenerateOptions& options, Context& context) {
   if (options.no_passphrase) return std::string();
   std::string passphrase;
-  if (!options.passphrase_file.empty()) {
-    TRY_ASSIGN(passphrase, read_file(options.passphrase_file, crypto::kMaxKeyFile));
+  if (!options.passphrase.file.empty()) {
+    TRY_ASSIGN(passphrase, read_file(options.passphrase.file, crypto::kMaxKeyFile));
     passphrase.erase(std::min(passphrase.size(), passphrase.find_first_of("\r\n")));
   } else {
     if (!context.terminal.can_ask())
@@ -62,7 +63,33 @@ Json key_json(const KeyInfo& info) {
           {"key", info.key.object}};
 }
 
+KeyInfo token_info(const crypto::TokenKey& key) { return {to_text(key.uri), tuf::make_key(key.half), "token"}; }
+
+Status check_not_there(const std::string& file) {
+  std::error_code error;
+  if (!fs::exists(file, error)) return {};
+  return Error(Code::already_exists, file + " exists; a key is never overwritten");
+}
+
+// FILE is where the public half goes: what other people need, with and without the token at hand.
+Result<int> generate_in_token(const GenerateOptions& options, Context& context) {
+  if (options.no_passphrase)
+    return Error(Code::invalid_argument, "--no-passphrase is for key files: a token has its PIN");
+  const std::string public_file = options.file.empty() ? "" : options.file + ".pub";
+  if (!public_file.empty()) TRY(check_not_there(public_file));
+  TRY_ASSIGN(const crypto::TokenKey made, make_token_key(options.uri, options.passphrase, context));
+  const KeyInfo info = token_info(made);
+  if (!public_file.empty()) TRY(write_file(public_file, info.key.object.dump(2) + "\n"));
+  context.show(key_json(info), [&] {
+    return fmt::format("made a key in token \"{}\"\n  key id  {}\n  key     {}\n{}", printable(made.token), info.key.id,
+                       info.file, public_file.empty() ? "" : "  public  " + public_file + "\n");
+  });
+  return kOk;
+}
+
 Result<int> generate(const GenerateOptions& options, Context& context) {
+  if (!options.uri.empty()) return generate_in_token(options, context);
+  if (options.file.empty()) return Error(Code::invalid_argument, "give FILE, or --pkcs11 URI");
   const std::string public_file = options.file + ".pub";
   std::error_code error;
   if (fs::exists(options.file, error) || fs::exists(public_file, error))
@@ -83,13 +110,26 @@ Result<int> generate(const GenerateOptions& options, Context& context) {
 }
 
 Result<KeyInfo> read_info(const std::string& file) {
+  if (crypto::is_pkcs11_uri(file)) {
+    TRY_ASSIGN(const crypto::Pkcs11Uri uri, crypto::parse_pkcs11_uri(file));
+    TRY_ASSIGN(const crypto::TokenKey key, crypto::find_pkcs11(uri));
+    return token_info(key);
+  }
   TRY_ASSIGN(tuf::Key key, read_public_key(file));
   const auto text = read_file(file, crypto::kMaxKeyFile);
   const auto encrypted = text ? crypto::key_is_encrypted(*text) : Result<bool>(text.error());
   return KeyInfo{file, std::move(key), !encrypted ? "public" : *encrypted ? "private, passphrase" : "private"};
 }
 
-Result<int> list(const std::string& folder, Context& context) {
+Result<std::vector<KeyInfo>> token_keys(const std::string& text) {
+  TRY_ASSIGN(const crypto::Pkcs11Uri uri, crypto::parse_pkcs11_uri(text));
+  TRY_ASSIGN(const std::vector<crypto::TokenKey> found, crypto::list_pkcs11(uri));
+  std::vector<KeyInfo> keys;
+  for (const crypto::TokenKey& key : found) keys.push_back(token_info(key));
+  return keys;
+}
+
+Result<std::vector<KeyInfo>> folder_keys(const std::string& folder) {
   std::error_code error;
   std::vector<KeyInfo> keys;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
@@ -99,6 +139,11 @@ Result<int> list(const std::string& folder, Context& context) {
   }
   if (error) return Error(Code::not_found, folder + ": " + error.message());
   std::sort(keys.begin(), keys.end(), [](const KeyInfo& a, const KeyInfo& b) { return a.file < b.file; });
+  return keys;
+}
+
+Result<int> list(const std::string& where, Context& context) {
+  TRY_ASSIGN(const std::vector<KeyInfo> keys, crypto::is_pkcs11_uri(where) ? token_keys(where) : folder_keys(where));
   Json items = Json::array();
   Table table({{"FILE"}, {"KIND"}, {"KEY ID"}});
   for (const KeyInfo& info : keys) {
@@ -106,7 +151,7 @@ Result<int> list(const std::string& folder, Context& context) {
     table.add({info.file, info.kind, short_keyid(info.key.id)});
   }
   context.show({{"items", items}}, [&] {
-    return table.empty() ? "no keys in " + folder + "\n" : table.render(context.out_style(), context.out_width());
+    return table.empty() ? "no keys in " + where + "\n" : table.render(context.out_style(), context.out_width());
   });
   return kOk;
 }
@@ -129,24 +174,29 @@ void add_keys_commands(CommandSpec& root, Context& context) {
   CommandSpec& make = keys.sub("generate", "Make an Ed25519 key");
   make.details =
       "Writes the private key to FILE (mode 0600, protected by Argon2id and a passphrase) and the public one to "
-      "FILE.pub.";
-  make.examples = {"drover keys generate release-alice.key", "drover keys generate ci.key --passphrase-file ci.pass"};
-  make.argument("FILE", &made->file, "the new key file").file();
-  make.option("--passphrase-file", "FILE", &made->passphrase_file,
-              "the passphrase is the first line of this file; otherwise it is asked for")
-      .file();
+      "FILE.pub.\n"
+      "With --pkcs11 the private key is made inside a token (an HSM, a smart card) and never leaves it; FILE may be "
+      "left "
+      "away, and only FILE.pub is written.";
+  make.examples = {"drover keys generate release-alice.key", "drover keys generate ci.key --passphrase-file ci.pass",
+                   "drover keys generate alice --pkcs11 "
+                   "'pkcs11:token=releases;object=alice?module-path=/usr/lib/softhsm/libsofthsm2.so'"};
+  make.option("FILE", "FILE", &made->file, "the new key file").file();
+  make.option("--pkcs11", "URI", &made->uri, "make it in this token; object= names the key");
+  made->passphrase.declare(make);
   make.flag("--no-passphrase", made->no_passphrase,
             "leave the key unprotected (demonstrations, hardware-protected disks)");
   make.action = [made, &context] { return generate(*made, context); };
 
   auto folder = std::make_shared<std::string>(".");
-  CommandSpec& all = keys.sub("list", "List the key files of a folder");
-  all.option("FOLDER", "FOLDER", folder.get(), "the folder; the present one when absent").folder();
+  CommandSpec& all = keys.sub("list", "List the keys of a folder or a token");
+  all.examples = {"drover keys list", "drover keys list 'pkcs11:token=releases'"};
+  all.option("FOLDER", "FOLDER", folder.get(), "the folder, or a pkcs11: URI; the present folder when absent").folder();
   all.action = [folder, &context] { return list(*folder, context); };
 
   auto file = std::make_shared<std::string>();
   CommandSpec& one = keys.sub("show", "Show a key's id and public half; needs no passphrase");
-  one.argument("FILE", file.get(), "a key file, a .pub file, or 64 hexadecimal digits").file();
+  one.argument("FILE", file.get(), "a key file, a .pub file, 64 hexadecimal digits, or a pkcs11: URI").file();
   one.action = [file, &context] { return show(*file, context); };
 }
 

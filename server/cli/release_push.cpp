@@ -1,6 +1,7 @@
 // release push.
 #include <fmt/format.h>
 
+#include "common/crypto/pem_verify.h"
 #include "server/cli/commands.h"
 #include "server/cli/exit_code.h"
 #include "server/cli/files.h"
@@ -47,7 +48,7 @@ Result<std::optional<tuf::Document>> signed_document(const ReleaseFolder& releas
                  fmt::format("{} does not list {}", release.metadata_file().string(), release.target_path()));
   TRY(tuf::verify_target_bytes(target->second, release.index.bytes)
           .within("the signed release is another one than in the folder"));
-  TRY_ASSIGN(const tuf::SignatureState state, tuf::signature_state(document, role.keys, role.role));
+  TRY_ASSIGN(const tuf::SignatureState state, tuf::signature_state(document, role.keys, role.role, crypto::verify_pem));
   if (!state.complete())
     return Error(Code::threshold_not_met, fmt::format("{} {}: {}; run: {}", release.model(), release.version(),
                                                       describe_signatures(state), again));

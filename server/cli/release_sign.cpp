@@ -172,7 +172,7 @@ Result<int> sign(const SignOptions& options, Context& context) {
   TRY(sign_with(document, keys, role.role, "releases of " + release.model()));
   TRY(make_folder(release.metadata_file().parent_path()));
   TRY(write_file(release.metadata_file(), document.encode()));
-  TRY_ASSIGN(const tuf::SignatureState state, tuf::signature_state(document, role.keys, role.role));
+  TRY_ASSIGN(const tuf::SignatureState state, tuf::signature_state(document, role.keys, role.role, crypto::verify_pem));
   context.show(sign_json(release, document, state), [&] {
     const std::string next = state.complete() ? fmt::format("drover release push {}", options.folder)
                                               : fmt::format("drover release sign {} --key ANOTHER", options.folder);
@@ -215,7 +215,7 @@ Result<int> withdraw(const WithdrawOptions& options, Context& context) {
   TRY(context.confirm(fmt::format("withdraw {} {}? No device will install it again.", options.model, options.version)));
   TRY_ASSIGN(const auto keys, open_keys(options.keys, options.passphrase, context));
   TRY(sign_with(document, keys, role.role, "releases of " + options.model));
-  TRY_ASSIGN(const tuf::SignatureState state, tuf::signature_state(document, role.keys, role.role));
+  TRY_ASSIGN(const tuf::SignatureState state, tuf::signature_state(document, role.keys, role.role, crypto::verify_pem));
   const Json result = {
       {"model", options.model},       {"version", options.version},   {"metadata_version", document.version()},
       {"signed_by", state.signed_by}, {"threshold", state.threshold}, {"published", state.complete()}};

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/crypto/key_file.h"
+#include "common/crypto/pem_verify.h"
 #include "common/crypto/secret.h"
 #include "proto/json/reader.h"
 #include "server/cli/files.h"
@@ -32,10 +33,26 @@ class Passphrases {
   Passphrases& operator=(const Passphrases&) = delete;
 
   Result<std::string> get(const std::string& key_file) {
+    return get("passphrase of " + key_file + ": ",
+               key_file + " is protected by a passphrase; give --passphrase-file FILE");
+  }
+
+  Result<std::string> pin(const crypto::PinQuestion& question) {
+    if (question.last_try && !option_.file.empty())
+      return Error(
+          Code::permission_denied,
+          "one more wrong PIN locks it, so the file's is not tried; leave --passphrase-file away, and type it");
+    return get(fmt::format("PIN of token \"{}\"{}: ", printable(question.token),
+                           question.last_try ? " (one more wrong one locks it)" : ""),
+               "it wants a PIN; give --passphrase-file FILE, or pin-source=file:/path in the URI");
+  }
+
+ private:
+  Result<std::string> get(const std::string& question, const std::string& otherwise) {
     if (option_.file.empty()) {
-      auto answer = context_.terminal.ask("passphrase of " + key_file + ": ", true);
+      auto answer = context_.terminal.ask(question, true);
       if (answer || context_.terminal.can_ask()) return answer;
-      return Error(Code::invalid_argument, key_file + " is protected by a passphrase; give --passphrase-file FILE");
+      return Error(Code::invalid_argument, otherwise);
     }
     if (!read_) {
       TRY_ASSIGN(from_file_, read_file(option_.file, crypto::kMaxKeyFile).within("the passphrase"));
@@ -45,14 +62,13 @@ class Passphrases {
     return from_file_;
   }
 
- private:
   const PassphraseOption& option_;
   Context& context_;
   std::string from_file_;
   bool read_ = false;
 };
 
-Result<crypto::KeyPair> open_key(const std::string& file, Passphrases& passphrases) {
+Result<std::unique_ptr<crypto::Signer>> open_file(const std::string& file, Passphrases& passphrases) {
   TRY_ASSIGN(std::string text, crypto::read_key_file(file));
   auto encrypted = crypto::key_is_encrypted(text);
   if (!encrypted) return std::move(encrypted).error().within(file + " is no private key file");
@@ -63,7 +79,25 @@ Result<crypto::KeyPair> open_key(const std::string& file, Passphrases& passphras
   auto key = crypto::decode_key(text, passphrase);
   crypto::wipe(passphrase);
   crypto::wipe(text);
-  return std::move(key).within(file);
+  if (!key) return std::move(key).error().within(file);
+  return crypto::make_signer(std::move(*key));
+}
+
+Result<std::unique_ptr<crypto::Signer>> open_key(const std::string& name, Passphrases& passphrases) {
+  if (!crypto::is_pkcs11_uri(name)) return open_file(name, passphrases);
+  TRY_ASSIGN(const crypto::Pkcs11Uri uri, crypto::parse_pkcs11_uri(name));
+  return crypto::open_pkcs11(uri, [&](const crypto::PinQuestion& question) { return passphrases.pin(question); });
+}
+
+// What a file says about a key, when it is one of a kind that is taken.
+Result<tuf::Key> read_key_text(const std::string& text) {
+  if (const auto key = crypto::key_public_part(text)) return tuf::make_key(*key);
+  if (const std::string_view scheme = crypto::pem_scheme(text); !scheme.empty())
+    return tuf::read_key({{"keytype", scheme.starts_with("ecdsa") ? "ecdsa" : "rsa"},
+                          {"scheme", scheme},
+                          {"keyval", {{"public", text}}}});
+  TRY_ASSIGN(const json::Value document, json::parse(text, kMaxPublicKeyFile));
+  return tuf::read_key(document);
 }
 
 }  // namespace
@@ -71,11 +105,15 @@ Result<crypto::KeyPair> open_key(const std::string& file, Passphrases& passphras
 void PassphraseOption::declare(CommandSpec& command) {
   command
       .option("--passphrase-file", "FILE", &file,
-              "the keys' passphrase is the first line of this file; otherwise it is asked for")
+              "the keys' passphrase or PIN is the first line of this file; otherwise it is asked for")
       .file();
 }
 
 bool is_private_key_file(const std::string& file) {
+  if (crypto::is_pkcs11_uri(file)) {
+    const auto uri = crypto::parse_pkcs11_uri(file);
+    return !uri || !uri->public_only;  // opening it tells what is wrong
+  }
   const auto text = read_file(file, crypto::kMaxKeyFile);
   return text && crypto::key_is_encrypted(*text);
 }
@@ -85,14 +123,18 @@ Result<tuf::Key> read_public_key(const std::string& text_or_file) {
     TRY_ASSIGN(const crypto::PublicKey key, crypto::parse_public_key(text_or_file));
     return tuf::make_key(key);
   }
+  if (crypto::is_pkcs11_uri(text_or_file)) {
+    TRY_ASSIGN(const crypto::Pkcs11Uri uri, crypto::parse_pkcs11_uri(text_or_file));
+    TRY_ASSIGN(const crypto::TokenKey key, crypto::find_pkcs11(uri));
+    return tuf::make_key(key.half);
+  }
   TRY_ASSIGN(const std::string text, read_file(text_or_file, kMaxPublicKeyFile));
-  if (const auto key = crypto::key_public_part(text)) return tuf::make_key(*key);
-  auto document = json::parse(text, kMaxPublicKeyFile);
-  auto key = document ? tuf::read_key(*document) : Result<tuf::Key>(document.error());
+  auto key = read_key_text(text);
   if (!key)
-    return Error(
-        Code::invalid_argument,
-        fmt::format("{}: is neither a public key (.pub), nor a key file, nor 64 hexadecimal digits", text_or_file));
+    return Error(Code::invalid_argument,
+                 fmt::format("{}: is neither a public key (.pub, or PEM of a P-256 or RSA key), nor a key file, nor 64 "
+                             "hexadecimal digits, nor a pkcs11: URI",
+                             text_or_file));
   return key;
 }
 
@@ -112,15 +154,22 @@ Result<std::vector<NamedKey>> open_keys(const std::vector<std::string>& files, c
   Passphrases passphrases(passphrase, context);
   std::vector<NamedKey> keys;
   for (const std::string& file : files) {
-    TRY_ASSIGN(crypto::KeyPair pair, open_key(file, passphrases));
-    tuf::Key key = tuf::make_key(pair.public_key());
+    TRY_ASSIGN(std::unique_ptr<crypto::Signer> signer, open_key(file, passphrases));
+    tuf::Key key = tuf::make_key(signer->public_half());
     for (const NamedKey& other : keys)
       if (other.key.id == key.id)
         return Error(Code::invalid_argument,
                      fmt::format("{} and {} hold the same key; it counts once", other.file, file));
-    keys.push_back(NamedKey{file, std::move(key), std::move(pair)});
+    keys.push_back(NamedKey{file, std::move(key), std::move(signer)});
   }
   return keys;
+}
+
+Result<crypto::TokenKey> make_token_key(const std::string& uri, const PassphraseOption& passphrase, Context& context) {
+  TRY_ASSIGN(const crypto::Pkcs11Uri parsed, crypto::parse_pkcs11_uri(uri));
+  Passphrases passphrases(passphrase, context);
+  return crypto::generate_pkcs11(
+      parsed, [&](const crypto::PinQuestion& question) { return passphrases.pin(question); }, context.rng);
 }
 
 Status sign_with(tuf::Document& document, const std::vector<NamedKey>& keys, const tuf::RoleKeys& role,
@@ -130,7 +179,7 @@ Status sign_with(tuf::Document& document, const std::vector<NamedKey>& keys, con
       return Error(Code::unknown_key,
                    fmt::format("{} (key {}) may not sign {}; it takes {} of {}", key.file, short_keyid(key.key.id),
                                what, role.threshold, describe_keyids(role.keyids)));
-  for (const NamedKey& key : keys) TRY(document.sign(key.pair));
+  for (const NamedKey& key : keys) TRY(document.sign(*key.signer).within(key.file));
   return {};
 }
 

@@ -1,11 +1,14 @@
-// Key files on the command line: reading public halves, opening private ones (asking for passphrases), signing.
+// Keys on the command line, in files and in tokens (pkcs11: URIs): reading public halves, opening private ones (asking
+// for passphrases and PINs), signing.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "common/base/result.h"
-#include "common/crypto/ed25519.h"
+#include "common/crypto/pkcs11.h"
+#include "common/crypto/signer.h"
 #include "common/tuf/author.h"
 #include "server/cli/command.h"
 #include "server/cli/context.h"
@@ -18,22 +21,28 @@ struct PassphraseOption {
   void declare(CommandSpec& command);
 };
 
-// The key of "64 hexadecimal digits", of a .pub file (a TUF key object) or of a private key file.
+// The key of "64 hexadecimal digits", of a .pub file (a TUF key object), of a private key file, of a public key in PEM
+// (P-256 or RSA, of people whose HSM or KMS knows nothing else), or of a pkcs11: URI (needs no PIN).
 Result<tuf::Key> read_public_key(const std::string& text_or_file);
 Result<std::vector<tuf::Key>> read_public_keys(const std::vector<std::string>& texts_or_files);
 
 struct NamedKey {
-  std::string file;
+  std::string file;  // or URI
   tuf::Key key;
-  crypto::KeyPair pair;
+  std::unique_ptr<crypto::Signer> signer;
 };
 
-// Opens each; an encrypted one takes the passphrase file's first line, else asks. The same key twice is refused.
+// Opens each. A passphrase, and a PIN that the URI does not give, is the passphrase file's first line, else asked for.
+// The same key twice is refused.
 Result<std::vector<NamedKey>> open_keys(const std::vector<std::string>& files, const PassphraseOption& passphrase,
                                         Context& context);
 
-// True when the file holds a private key (a public one stands for somebody who signs elsewhere).
+// True when the file holds a private key (a public one stands for somebody who signs elsewhere). A pkcs11: URI is one,
+// unless it says type=public.
 bool is_private_key_file(const std::string& file);
+
+// Makes an Ed25519 key inside a token.
+Result<crypto::TokenKey> make_token_key(const std::string& uri, const PassphraseOption& passphrase, Context& context);
 
 // Signs with each. unknown_key, naming the file and who may, when the role does not know a key.
 Status sign_with(tuf::Document& document, const std::vector<NamedKey>& keys, const tuf::RoleKeys& role,

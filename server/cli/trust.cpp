@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "common/crypto/pem_verify.h"
 #include "server/cli/api.h"
 #include "server/cli/commands.h"
 #include "server/cli/exit_code.h"
@@ -103,7 +104,8 @@ Status sign_fully(tuf::Document& document, const tuf::Root& root, std::string_vi
   const auto found = root.roles.find(role);
   if (found == root.roles.end()) return Error(Code::malformed, fmt::format("root has no role {}", role));
   TRY(sign_with(document, keys, found->second, role));
-  TRY_ASSIGN(const tuf::SignatureState state, tuf::signature_state(document, root.keys, found->second));
+  TRY_ASSIGN(const tuf::SignatureState state,
+             tuf::signature_state(document, root.keys, found->second, crypto::verify_pem));
   return require_complete(state, role);
 }
 
@@ -208,7 +210,8 @@ Result<int> delegate(const DelegateOptions& options, Context& context) {
   targets.bump(days_on(context, options.days));
   const tuf::RoleKeys& role = role_of(trust.set().root(), tuf::kTargets);
   TRY(sign_with(targets, keys, role, "targets"));
-  TRY_ASSIGN(const tuf::SignatureState state, tuf::signature_state(targets, trust.set().root().keys, role));
+  TRY_ASSIGN(const tuf::SignatureState state,
+             tuf::signature_state(targets, trust.set().root().keys, role, crypto::verify_pem));
   return publish_or_keep(api, targets, state, tuf::kTargets, options.out, context);
 }
 
@@ -221,7 +224,7 @@ Result<int> renew(const RenewOptions& options, Context& context) {
   tuf::Document& document = *role.current;
   document.bump(days_on(context, options.days));
   TRY(sign_with(document, keys, role.role, options.role));
-  TRY_ASSIGN(const tuf::SignatureState state, tuf::signature_state(document, role.keys, role.role));
+  TRY_ASSIGN(const tuf::SignatureState state, tuf::signature_state(document, role.keys, role.role, crypto::verify_pem));
   return publish_or_keep(api, document, state, options.role, options.out, context);
 }
 
@@ -265,7 +268,7 @@ Result<int> sign(const SignOptions& options, bool publish, Context& context) {
   TRY_ASSIGN(Pending pending, open_pending(options.file, trust, api));
   TRY(sign_with(pending.document, keys, pending.signers.role, pending.role));
   TRY_ASSIGN(const tuf::SignatureState state,
-             tuf::signature_state(pending.document, pending.signers.keys, pending.signers.role));
+             tuf::signature_state(pending.document, pending.signers.keys, pending.signers.role, crypto::verify_pem));
   if (publish) {
     TRY(require_complete(state, pending.role));
     return publish_or_keep(api, pending.document, state, pending.role, "", context);

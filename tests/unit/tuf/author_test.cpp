@@ -51,7 +51,7 @@ TEST_F(Author, CollectsSignaturesFromSeveralCopies) {
     keys.emplace(public_key(name).id, public_key(name));
     role.keyids.push_back(public_key(name).id);
   }
-  const auto state = signature_state(first, keys, role);
+  const auto state = signature_state(first, keys, role, nullptr);
   ASSERT_TRUE(state);
   EXPECT_TRUE(state->complete());
   EXPECT_EQ(state->signed_by.size(), 2u);
@@ -65,7 +65,8 @@ TEST_F(Author, DoesNotJoinSignaturesOfDifferentContents) {
 
 TEST_F(Author, SaysWhatIsMissingBeforeAnybodyHasSigned) {
   Keys keys{{public_key("a").id, public_key("a")}};
-  const auto state = signature_state(make_targets(kStart), keys, {.keyids = {public_key("a").id}, .threshold = 1});
+  const auto state =
+      signature_state(make_targets(kStart), keys, {.keyids = {public_key("a").id}, .threshold = 1}, nullptr);
   ASSERT_TRUE(state);
   EXPECT_FALSE(state->complete());
   EXPECT_EQ(state->missing.size(), 1u);
