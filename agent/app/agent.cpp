@@ -54,7 +54,8 @@ struct Agent::Parts {
         installer(agent.world_.files, agent.layout_),
         trust(agent.world_.files, agent.layout_, *client, {agent.device_id_, agent.settings_.kind}, crypto::verify_pem),
         link(*client, *store, key, agent.settings_, agent.clock_),
-        fetcher(agent.world_.files, agent.clock_, agent.layout_, *blobs, [this] { return store->session().token; }),
+        fetcher(agent.world_.files, agent.clock_, agent.layout_, *blobs, [this] { return store->session().token; },
+                agent.settings_.patcher),
         contents(agent.world_.files, agent.layout_, fetcher, agent.settings_.kind),
         steps(agent.io_.get_executor(), Tools{agent.settings_, agent.layout_, agent.world_.files, agent.clock_, *store,
                                               link, fetcher, trust, contents, installer}) {}

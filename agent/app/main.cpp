@@ -54,17 +54,18 @@ int status(const std::vector<std::string>& arguments) {
   return 0;
 }
 
-// With a validator that nobody named: the one beside this program.
-std::string beside_the_agent(fs::Files& files) {
+// A helper that nobody named: the one beside this program.
+std::string beside_the_agent(fs::Files& files, const char* name) {
   const auto self = files.read_link("/proc/self/exe");
-  return self ? fs::parent(*self) + "/drover-validate-onnx" : "";
+  return self ? fs::parent(*self) + "/" + name : "";
 }
 
 int run(const std::vector<std::string>& arguments) {
   fs::Files& files = fs::system_files();
   auto settings = read_settings(arguments, files);
   if (!settings) return complain(settings.error(), kUsage);
-  if (settings->validator.empty()) settings->validator = beside_the_agent(files);
+  if (settings->validator.empty()) settings->validator = beside_the_agent(files, "drover-validate-onnx");
+  if (settings->patcher.empty()) settings->patcher = beside_the_agent(files, "drover-patch");
   if (!log::set_level(settings->log_level))
     return complain(Error(Code::invalid_argument, "--log_level: what is " + settings->log_level + "?"), kUsage);
   log::set_format(settings->log_format == "json" ? log::Format::json : log::Format::logfmt);

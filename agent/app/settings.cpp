@@ -32,6 +32,7 @@ constexpr std::array kInfos = {
     SettingInfo{"max_rate", Type::number, "bytes a second", "bound for downloads; default 0: none", 0, INT64_MAX},
     SettingInfo{"metered", Type::truth, "",
                 "of a file that the device holds an earlier version of, fetch the delta or nothing; default false"},
+    SettingInfo{"patcher", Type::text, "file", "program that applies deltas; default: drover-patch beside the agent"},
     SettingInfo{"validator", Type::text, "file",
                 "program that validates; default: drover-validate-onnx beside the agent"},
     SettingInfo{"onnxruntime", Type::text, "file", "ONNX Runtime library, for the validator; default: its own search"},
@@ -50,6 +51,7 @@ std::string* text_of(Settings& settings, std::string_view name) {
   if (name == "name") return &settings.name;
   if (name == "enrolment_token") return &settings.enrolment_token;
   if (name == "enrolment_token_file") return &settings.enrolment_token_file;
+  if (name == "patcher") return &settings.patcher;
   if (name == "validator") return &settings.validator;
   if (name == "onnxruntime") return &settings.onnxruntime;
   if (name == "log_level") return &settings.log_level;

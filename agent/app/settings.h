@@ -28,6 +28,7 @@ struct Settings {
   std::int64_t jitter_percent = 10;
   std::int64_t max_rate = 0;
   bool metered = false;
+  std::string patcher;
   std::string validator;
   std::string onnxruntime;
   bool confirm_without_application = false;

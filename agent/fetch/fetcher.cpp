@@ -102,7 +102,7 @@ asio::awaitable<FetchOutcome> Fetcher::fetch(FetchJob job) {
 // A whole file that is half here goes on as it is, unless only deltas are allowed.
 asio::awaitable<Status> Fetcher::fetch_one(FetchJob& job, Wanted wanted, FetchOutcome& outcome) {
   const auto begun = files_.info(layout_.part(wanted.digest));
-  if (!wanted.base.empty() && (!job.whole_files || !begun || begun->size == 0)) {
+  if (!wanted.bases.empty() && (!job.whole_files || !begun || begun->size == 0)) {
     Status status = co_await fetch_delta(job, wanted, outcome);
     const bool whole = !status && status.error().code() == Code::delta_missing && job.whole_files;
     if (!whole) co_return std::move(status).within("fetching " + wanted.digest + " as a delta");

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/fetch/chain.h"
 #include "agent/fetch/download.h"
 #include "agent/fetch/wanted.h"
 #include "agent/store/layout.h"
@@ -19,6 +20,9 @@
 #include "common/time/clock.h"
 
 namespace drover::agent {
+
+// Left free on the disk beside the files of a chain of deltas: databases, logs, and the file system itself.
+inline constexpr std::uint64_t kDeltaReserve = 16u << 20;
 
 // Told while bytes come, at most once per kCheckpointEvery.
 using TrafficSink = std::function<void(const Traffic&)>;
@@ -42,10 +46,12 @@ struct FetchOutcome {
 
 class Fetcher {
  public:
-  // All must outlive the object. `token` gives the session's token, for each request anew.
+  // All must outlive the object. `token` gives the session's token, for each request anew; `patcher` is the program that
+  // applies deltas (drover-patch).
   Fetcher(fs::Files& files, const Clock& clock, Layout layout, net::HttpClient& client,
-          std::function<std::string()> token)
-      : files_(files), clock_(clock), layout_(std::move(layout)), client_(client), token_(std::move(token)) {}
+          std::function<std::string()> token, std::string patcher)
+      : files_(files), clock_(clock), layout_(std::move(layout)), client_(client), token_(std::move(token)),
+        patcher_(std::move(patcher)) {}
 
   // Files that are blobs already are not fetched. Errors: unavailable, timeout, unauthenticated (a new session is
   // needed), fetch_failed (other answers), size_mismatch, digest_mismatch, disk_full, io, cancelled; delta_missing when
@@ -62,19 +68,30 @@ class Fetcher {
   boost::asio::awaitable<Status> fetch_whole(const FetchJob& job, Wanted wanted, FetchOutcome& outcome);
   boost::asio::awaitable<Status> request_rest(const FetchJob& job, std::string target, Download& download);
 
-  // delta_fetch.cpp. delta_missing: there is none, or it is no good; then nothing of it is left on the disk.
-  boost::asio::awaitable<Status> fetch_delta(const FetchJob& job, Wanted wanted, FetchOutcome& outcome);
-  boost::asio::awaitable<Result<std::uint64_t>> delta_size(Wanted wanted);
-  boost::asio::awaitable<Status> download_delta(const FetchJob& job, Wanted wanted, Download& download,
+  // delta_fetch.cpp. One delta, or a chain of them whose intermediate files are kept until the end. delta_missing: there
+  // is no way, or it is no good; then nothing of it is left on the disk. What came damaged is fetched once more.
+  boost::asio::awaitable<Status> fetch_delta(FetchJob& job, Wanted wanted, FetchOutcome& outcome);
+  boost::asio::awaitable<Status> try_delta(FetchJob& job, Wanted wanted, FetchOutcome& outcome);
+  std::vector<Held> held_for(const Wanted& wanted);
+  boost::asio::awaitable<Result<wire::DeltaPlan>> ask_for_plan(Wanted wanted, std::vector<Held> held);
+  // From a server that does not know the question: it has a delta from the first that is held, or none.
+  boost::asio::awaitable<Result<wire::DeltaPlan>> plan_of_one(Wanted wanted, Held base);
+  boost::asio::awaitable<Status> take_step(FetchJob& job, Wanted wanted, wire::DeltaStep step, Held base,
+                                           FetchOutcome& outcome);
+  boost::asio::awaitable<Status> download_delta(const FetchJob& job, wire::DeltaStep step, Download& download,
                                                 FetchOutcome& outcome);
-  boost::asio::awaitable<Status> apply_delta(const FetchJob& job, Wanted wanted);
+  boost::asio::awaitable<Status> apply_step(const FetchJob& job, Wanted wanted, wire::DeltaStep step, Held base);
+  void note_spoilt(const FetchJob& job, const Wanted& wanted);
+  int spoilt(const FetchJob& job, const Wanted& wanted) const;
 
   fs::Files& files_;
   const Clock& clock_;
   Layout layout_;
   net::HttpClient& client_;
   std::function<std::string()> token_;
-  std::map<std::string, int> spoilt_;  // deltas that came damaged, and how often; bounded
+  std::string patcher_;
+  bool no_decoder_ = false;            // it cannot be confined here: no more bytes are spent on deltas
+  std::map<std::string, int> spoilt_;  // files whose deltas came damaged in a deployment, and how often; bounded
 };
 
 // Trying again may help.

@@ -1,18 +1,14 @@
 #include "agent/fetch/patch.h"
 
+#include <unistd.h>
+
 #include <algorithm>
-#include <atomic>
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/post.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <optional>
-#include <vector>
-
-#include "common/async/workers.h"
-#include "common/delta/delta.h"
-#include "common/fs/mapped_file.h"
+#include <memory>
 
 namespace drover::agent {
 
@@ -20,124 +16,99 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t kBuffer = 64 * 1024;
-constexpr std::uint64_t kSyncEvery = 16u << 20;          // bounds dirty memory
 constexpr std::chrono::milliseconds kLookAtStop{200};
+constexpr int kDone = 0, kFailed = 1, kCannotConfine = 3;  // docs/reference/patch.md
+constexpr std::size_t kMaxSentence = 500;
 
-class FileSource final : public delta::ByteSource {
- public:
-  explicit FileSource(fs::Reader& file) : file_(file) {}
-
-  Status read(std::span<std::uint8_t> out) override {
-    while (!out.empty()) {
-      if (used_ == held_) TRY(refill());
-      const std::size_t now = std::min(out.size(), held_ - used_);
-      std::copy_n(buffer_.begin() + static_cast<std::ptrdiff_t>(used_), now, out.begin());
-      used_ += now;
-      out = out.subspan(now);
-    }
-    return {};
-  }
-
- private:
-  Status refill() {
-    TRY_ASSIGN(held_, file_.read(offset_, buffer_));
-    if (held_ == 0) return Error(Code::malformed, "the delta ends early");
-    offset_ += held_;
-    used_ = 0;
-    return {};
-  }
-
-  fs::Reader& file_;
-  std::vector<char> buffer_ = std::vector<char>(kBuffer);
-  std::size_t used_ = 0, held_ = 0;
-  std::uint64_t offset_ = 0;
-};
-
-class FileSink final : public delta::ByteSink {
- public:
-  FileSink(fs::Appender& file, const std::atomic<bool>& stop) : file_(file), stop_(stop) {}
-
-  Status write(ByteView bytes) override {
-    if (stop_) return Error(Code::cancelled, "stopped while a delta was applied");
-    buffer_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    return buffer_.size() < kBuffer ? Status() : flush();
-  }
-  Status finish() {
-    TRY(flush());
-    return file_.sync();
-  }
-
- private:
-  Status flush() {
-    TRY(file_.append(buffer_));
-    buffer_.clear();
-    if (file_.size() - synced_ < kSyncEvery) return {};
-    synced_ = file_.size();
-    return file_.sync();
-  }
-
-  fs::Appender& file_;
-  const std::atomic<bool>& stop_;
-  std::string buffer_;
-  std::uint64_t synced_ = 0;
-};
-
-Status apply(fs::Files& files, const Patch& patch, const std::atomic<bool>& stop) {
-  delta::ApplyLimits limits;
-  limits.max_target = patch.size;
-  TRY_ASSIGN(limits.base, crypto::Digest::parse(patch.base));
-  TRY_ASSIGN(limits.target, crypto::Digest::parse(patch.target));
-  TRY_ASSIGN(const fs::MappedFile base, fs::MappedFile::open(patch.base_file));
-  TRY_ASSIGN(const std::unique_ptr<fs::Reader> reader, files.open(patch.delta, fs::Cache::use));
-  TRY_ASSIGN(const std::unique_ptr<fs::Appender> out, files.append(patch.out, 0));
-  FileSource source(*reader);
-  FileSink sink(*out, stop);
-  TRY(delta::apply_delta(source, base.bytes(), limits, sink));
-  return sink.finish();
+// A child may say only what a delta, a base and a disk can be at fault for.
+bool may_say(Code code) {
+  return code == Code::malformed || code == Code::digest_mismatch || code == Code::too_large || code == Code::io ||
+         code == Code::disk_full || code == Code::not_found || code == Code::unsafe_path;
 }
 
-// What the thread and the coroutine share. The thread ends before it does.
-struct Work {
-  std::atomic<bool> stop{false};
-  bool done = false;  // of the coroutine's thread
-  Status status;
-};
+Error said(std::string_view out) {
+  out = out.substr(0, std::min(out.find('\n'), kMaxSentence));
+  const std::size_t blank = std::min(out.find(' '), out.size());
+  const Code code = code_from_name(out.substr(0, blank));
+  const std::string sentence(out.substr(std::min(blank + 1, out.size())));
+  if (!may_say(code)) return Error(Code::malformed, "the decoder gave up without a reason");
+  return Error(code, sentence);
+}
 
-struct OneJob final : async::Job {};
+Error not_started(const Error& error) {
+  const bool missing = error.code() == Code::not_found || error.code() == Code::permission_denied;
+  return Error(missing ? Code::unsupported : Code::unavailable, "the decoder does not start: " + error.message());
+}
 
-// Ends the work with the coroutine: then its thread is waited for.
-struct StopAtEnd {
-  explicit StopAtEnd(Work& ending) : work(ending) {}
-  Work& work;
-  ~StopAtEnd() { work.stop = true; }
+// Looks at `stop` now and then while the child runs. Its handler may be due when it goes, so that it holds on weakly.
+class Watch : public std::enable_shared_from_this<Watch> {
+ public:
+  Watch(asio::any_io_executor executor, process::Child& child, std::function<bool()> stop)
+      : timer_(std::move(executor)), child_(child), stop_(std::move(stop)) {}
+
+  void look() {
+    if (!stop_) return;
+    timer_.expires_after(kLookAtStop);
+    timer_.async_wait([self = weak_from_this()](const boost::system::error_code& error) {
+      const auto watch = self.lock();
+      if (error || !watch) return;
+      if (watch->stop_()) watch->stopped_ = true;
+      if (watch->stopped_) watch->child_.kill();
+      watch->look();
+    });
+  }
+  bool stopped() const { return stopped_; }
+
+ private:
+  asio::steady_timer timer_;
+  process::Child& child_;
+  std::function<bool()> stop_;
+  bool stopped_ = false;
 };
 
 }  // namespace
 
-asio::awaitable<Status> apply_patch(fs::Files& files, Patch patch, std::function<bool()> stop) {
-  const auto executor = co_await asio::this_coro::executor;
-  const auto work = std::make_shared<Work>();
-  const auto timer = std::make_shared<asio::steady_timer>(executor);
-  async::WorkersOptions options;
-  options.name = "delta";
-  async::Workers worker(options, [&files, &patch, work, timer, executor](unsigned, async::Batch) {
-    work->status = apply(files, patch, work->stop);
-    asio::post(executor, [work, timer] {
-      work->done = true;
-      timer->cancel();
-    });
-  });
-  const StopAtEnd stop_at_end(*work);  // destroyed before the worker, whose thread uses what stands above
-  std::unique_ptr<async::Job> job = std::make_unique<OneJob>();
-  CO_TRY(worker.submit(job));
-  constexpr auto token = asio::as_tuple(asio::use_awaitable);
-  while (!work->done) {
-    if (stop && stop()) work->stop = true;
-    timer->expires_after(kLookAtStop);
-    co_await timer->async_wait(token);
+Status judge_patch(const process::Outcome& outcome) {
+  if (outcome.exited(kDone)) return {};
+  if (outcome.exited(kFailed)) return said(outcome.out);
+  if (outcome.exited(kCannotConfine))
+    return Error(Code::unsupported, "the kernel cannot confine the decoder of deltas");
+  return Error(Code::malformed, "the decoder " + process::describe(outcome));
+}
+
+process::Spec patch_spec(const Patch& patch, std::uint64_t base_size) {
+  process::Spec spec;
+  spec.argv = {patch.program, "--delta", patch.delta, "--out", patch.out, "--size", std::to_string(patch.size),
+               "--target-digest", patch.target};
+  if (!patch.base_file.empty())
+    spec.argv.insert(spec.argv.end(), {"--base", patch.base_file, "--base-digest", patch.base});
+  spec.deadline = patch.deadline;
+  if (spec.deadline.count() == 0) {
+    const std::chrono::milliseconds work(patch.size / kPatchLeastRate * 1000);
+    spec.deadline = std::min<std::chrono::milliseconds>(kPatchGrace + work, process::kMaxDeadline);
   }
-  co_return std::move(work->status);
+  spec.max_resident = base_size + kPatchMemory;
+  spec.limits.file_size = patch.size;
+  return spec;
+}
+
+asio::awaitable<Status> apply_patch(fs::Files& files, Patch patch, std::function<bool()> stop) {
+  std::uint64_t base_size = 0;
+  if (!patch.base_file.empty()) {
+    CO_TRY_ASSIGN(const fs::Info info, files.info(patch.base_file));
+    base_size = info.size;
+  }
+  auto started = process::start(patch_spec(patch, base_size));
+  if (!started) co_return not_started(started.error());
+  process::Child child = std::move(*started);
+  const auto executor = co_await asio::this_coro::executor;
+  const auto watch = std::make_shared<Watch>(executor, child, std::move(stop));  // goes before the child
+  watch->look();
+  asio::posix::stream_descriptor ready(executor, ::dup(child.fd()));
+  constexpr auto token = asio::as_tuple(asio::use_awaitable);
+  while (!child.advance()) co_await ready.async_wait(asio::posix::stream_descriptor::wait_read, token);
+  if (watch->stopped()) co_return Error(Code::cancelled, "stopped while a delta was applied");
+  co_return judge_patch(child.take_outcome());
 }
 
 }  // namespace drover::agent

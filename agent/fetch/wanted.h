@@ -15,7 +15,7 @@ inline constexpr std::uint64_t kLeastDelta = 4096;  // bytes of a file; below it
 struct Wanted {
   std::string digest;  // "sha256:<hex>"
   std::uint64_t size = 0;
-  std::string base;  // "sha256:<hex>" of an earlier file under the same path; empty: there is none
+  std::vector<std::string> bases;  // "sha256:<hex>" of earlier files under the same path, the likeliest first
 };
 
 // The files of a package in its order. `held`: packages whose files are on the disk, the likeliest base first.

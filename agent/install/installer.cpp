@@ -169,7 +169,7 @@ Status Installer::collect(std::span<const std::string> kept, bool downloads) {
   if (!downloads) return {};
   TRY_ASSIGN(const auto names, files_.list(layout_.staging()));
   for (const std::string& name : names)
-    for (const std::string_view ending : {".part", ".journal", ".delta", ".applied"})
+    for (const std::string_view ending : {".part", ".journal", ".delta", ".applied", ".between"})
       if (name.ends_with(ending)) TRY(files_.remove(layout_.staging() + "/" + name));
   return {};
 }

@@ -8,6 +8,7 @@ namespace drover::delta {
 
 inline constexpr std::uint32_t kMagic = 0x44565244;  // "DRVD"
 inline constexpr std::uint8_t kVersion = 1;
+inline constexpr std::uint8_t kOldestVersion = 1;  // that the decoder reads; a device names all from here to kVersion
 inline constexpr std::size_t kHeaderBytes = 4 + 4 + 8 + 8 + 32 + 32;
 
 // What the decoder allocates is bounded by these, whatever a delta says.

@@ -42,13 +42,13 @@ constexpr bool kLimitMemory = false;  // its shadow memory is terabytes of addre
 constexpr bool kLimitMemory = true;
 #endif
 
-Status limit_resources(std::uint64_t address_space) {
+Status limit_resources(std::uint64_t address_space, std::uint64_t file_size) {
   if (kLimitMemory) TRY(limit(RLIMIT_AS, address_space, "a limit on memory"));
   TRY(limit(RLIMIT_CORE, 0, "a limit on core files"));
   TRY(limit(RLIMIT_NPROC, 0, "a limit on processes"));
   TRY(limit(RLIMIT_NOFILE, 0, "a limit on open files"));
-  // Output goes to pipes, to which this limit does not apply.
-  return limit(RLIMIT_FSIZE, 0, "a limit on file sizes");
+  // Does not apply to pipes.
+  return limit(RLIMIT_FSIZE, file_size, "a limit on file sizes");
 }
 
 // The rights of the first version of Landlock, all of them, granted nowhere.
@@ -108,11 +108,15 @@ constexpr int kDenied[] = {
 #endif
 };
 
-bool add_rules(scmp_filter_ctx filter) {
+constexpr int kSync[] = {SCMP_SYS(fsync), SCMP_SYS(fdatasync)};
+
+bool add_rules(scmp_filter_ctx filter, bool writes_files) {
   bool good = true;
   const auto add = [&](int result) { good = good && result == 0; };
   for (int call : kAllowed) add(::seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0));
   for (int call : kDenied) add(::seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), call, 0));
+  if (writes_files)
+    for (int call : kSync) add(::seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0));
   // Memory may not become code.
   for (int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)})
     add(::seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)));
@@ -122,10 +126,10 @@ bool add_rules(scmp_filter_ctx filter) {
   return good;
 }
 
-Status allow_listed_calls() {
+Status allow_listed_calls(bool writes_files) {
   scmp_filter_ctx filter = ::seccomp_init(SCMP_ACT_KILL_PROCESS);
   if (filter == nullptr) return Error(Code::unsupported, "cannot make a seccomp filter");
-  const bool made = add_rules(filter);
+  const bool made = add_rules(filter, writes_files);
   const int loaded = made ? ::seccomp_load(filter) : -EINVAL;
   ::seccomp_release(filter);
   errno = -loaded;
@@ -140,8 +144,8 @@ Status confine_self(const Confinement& confinement) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return refused("no_new_privs");
   TRY_ASSIGN(const std::uint64_t mapped, mapped_now());  // opens a file, and so does the rule set: before the limits
   TRY(forbid_files());
-  TRY(limit_resources(mapped + confinement.more_address_space));
-  return allow_listed_calls();
+  TRY(limit_resources(mapped + confinement.more_address_space, confinement.file_size));
+  return allow_listed_calls(confinement.file_size > 0);
 }
 
 }  // namespace drover::process

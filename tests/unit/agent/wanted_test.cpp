@@ -16,7 +16,8 @@ package::Manifest package_of(std::vector<package::File> files) {
 }
 
 std::string base_of_model(const package::Manifest& target, std::vector<package::Manifest> held) {
-  return wanted_files(target, held).at(0).base;
+  const auto bases = wanted_files(target, held).at(0).bases;
+  return bases.empty() ? "" : bases.front();
 }
 
 const std::string kOld = crypto::sha256("old").text(), kOlder = crypto::sha256("older").text();
@@ -26,13 +27,19 @@ TEST(WantedFiles, are_those_of_the_package_in_its_order_with_size_and_digest) {
   ASSERT_EQ(wanted.size(), 2u);
   EXPECT_EQ(wanted[0].digest, crypto::sha256("1").text());
   EXPECT_EQ(wanted[1].size, 8u);
-  EXPECT_EQ(wanted[0].base, "");
+  EXPECT_TRUE(wanted[0].bases.empty());
 }
 
 TEST(WantedFiles, start_from_the_same_path_of_the_package_held_now_rather_than_the_one_before) {
   const auto now = package_of({file("m", "old")}), before = package_of({file("m", "older")});
   EXPECT_EQ(base_of_model(package_of({file("m", "new")}), {now, before}), kOld);
   EXPECT_EQ(base_of_model(package_of({file("m", "new")}), {package_of({}), before}), kOlder);
+}
+
+TEST(WantedFiles, name_every_earlier_file_under_their_path_once) {
+  const auto now = package_of({file("m", "old")}), before = package_of({file("m", "older")});
+  EXPECT_EQ(wanted_files(package_of({file("m", "new")}), std::vector{now, before, now}).at(0).bases,
+            (std::vector{kOld, kOlder}));
 }
 
 TEST(WantedFiles, have_no_base_under_another_path) {

@@ -66,6 +66,25 @@ TEST(ConfineDeathTest, FilesCannotBeOpened) {
               ExitedWithCode(7), "");
 }
 
+TEST(ConfineDeathTest, ItWritesNoFileUnlessItIsToAndThenNoFurtherThanItMay) {
+  const auto write_with = [](std::uint64_t size) {
+    char name[] = "/tmp/drover-confine-XXXXXX";
+    const int file = ::mkstemp(name);
+    ::unlink(name);
+    ::signal(SIGXFSZ, SIG_IGN);
+    if (!confine_self({.more_address_space = 64 << 20, .file_size = size})) ::_exit(99);
+    const char bytes[100] = {};
+    ::_exit(::write(file, bytes, sizeof bytes) == 100 && ::fdatasync(file) == 0 && ::write(file, bytes, 1) < 0 ? 7 : 1);
+  };
+  EXPECT_EXIT(write_with(100), ExitedWithCode(7), "");
+  EXPECT_EXIT(write_with(99), ExitedWithCode(1), "");
+  EXPECT_EXIT(write_with(0), ExitedWithCode(1), "");
+}
+
+TEST(ConfineDeathTest, WithoutFilesToWriteItMakesNoneDurable) {
+  EXPECT_EXIT(confined([] { return ::fsync(100); }), KilledBySignal(SIGSYS), "");
+}
+
 #if !defined(__SANITIZE_ADDRESS__)
 TEST(ConfineDeathTest, MemoryEndsAtItsBound) {
   EXPECT_EXIT(confined([] {

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "proto/wire/deltas.h"
 #include "proto/wire/device.h"
 #include "proto/wire/problem.h"
 #include "proto/wire/rollout.h"
@@ -53,6 +54,38 @@ TEST(ReportTest, more_events_than_the_bound_are_refused) {
     ++report.events.back().seq;
   }
   EXPECT_FALSE(decode_report(encode(report).dump()));
+}
+
+TEST(DeltaPlanTest, comes_back_as_it_was_sent_and_is_bounded) {
+  DeltaPlan plan;
+  plan.steps.push_back({"sha256:aa", "sha256:bb", 2, 5'000'000'000, 9'000'000'000});
+  const auto back = decode_delta_plan(encode(plan).dump());
+  ASSERT_TRUE(back) << back.error().message();
+  EXPECT_EQ(encode(*back), encode(plan));
+  while (plan.steps.size() <= kMaxDeltaSteps) plan.steps.push_back(plan.steps.front());
+  EXPECT_FALSE(decode_delta_plan(encode(plan).dump()));
+  EXPECT_FALSE(decode_delta_plan(R"({"steps":[{"base":"a","target":"b","codec":1,"bytes":-1,"target_bytes":1}]})"));
+  EXPECT_TRUE(decode_delta_plan(R"({"steps":[],"newer":1})")) << "fields of newer versions are ignored";
+}
+
+TEST(DeltaProgressTest, comes_back_as_it_was_sent) {
+  DeltaProgress progress;
+  progress.state = "making";
+  progress.wanted = 4;
+  progress.bytes_total = 5'000'000'000;
+  const auto back = decode_delta_progress(encode(progress));
+  ASSERT_TRUE(back) << back.error().message();
+  EXPECT_EQ(encode(*back), encode(progress));
+}
+
+TEST(SavingsTest, tell_the_share_of_updates_that_came_by_delta) {
+  Savings savings;
+  EXPECT_EQ(encode(savings)["delta_hit_rate"], 0.0);
+  savings = {4, 3, 100, 900};
+  EXPECT_EQ(encode(savings)["delta_hit_rate"], 0.75);
+  const auto back = decode_savings(encode(savings));
+  ASSERT_TRUE(back) << back.error().message();
+  EXPECT_EQ(encode(*back), encode(savings));
 }
 
 TEST(CheckinTest, the_idle_form_is_small_and_fields_of_newer_versions_are_ignored) {

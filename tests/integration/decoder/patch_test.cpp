@@ -1,7 +1,9 @@
-// A delta applied on real files: what comes out is exact, or an error, and the base stays as it is.
+// A delta applied on real files by the real program, and by programs that misbehave as one that was taken over might: what
+// comes out is exact, or an error, in bounded time, and the base stays as it is.
 #include "agent/fetch/patch.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -32,6 +34,7 @@ class PatchTest : public testing::Test {
     EXPECT_TRUE(delta::make_delta(as_bytes(base_), as_bytes(target_), sink));
     delta_ = std::string(sink.bytes.begin(), sink.bytes.end());
     EXPECT_LT(delta_.size(), target_.size() / 10);
+    patch_.program = DROVER_BIN_DIR "/drover-patch";
     patch_.base = crypto::sha256(base_).text();
     patch_.target = crypto::sha256(target_).text();
     patch_.base_file = folder_.write("base", base_).string();
@@ -45,6 +48,12 @@ class PatchTest : public testing::Test {
     auto done = asio::co_spawn(io, apply_patch(fs::system_files(), patch_, std::move(stop)), asio::use_future);
     io.run();
     return done.get();
+  }
+  // Applies with a shell script in the program's place.
+  Status apply_with(const std::string& script) {
+    patch_.program = folder_.write("stand-in", "#!/bin/sh\n" + script + "\n").string();
+    ::chmod(patch_.program.c_str(), 0755);
+    return apply(delta_);
   }
   void expect_error(const Status& status, Code code) {
     ASSERT_FALSE(status);
@@ -99,6 +108,45 @@ TEST_F(PatchTest, says_that_the_base_is_gone) {
   const Status applied = apply(delta_);
   ASSERT_FALSE(applied);
   EXPECT_EQ(applied.error().code(), Code::not_found);
+}
+
+TEST_F(PatchTest, a_decoder_that_crashes_is_a_damaged_delta) {
+  for (const char* signal : {"SEGV", "BUS", "ABRT", "KILL", "SYS"})
+    expect_error(apply_with(std::string("kill -") + signal + " $$"), Code::malformed);
+}
+
+TEST_F(PatchTest, a_decoder_that_hangs_is_ended_at_its_deadline) {
+  patch_.deadline = std::chrono::milliseconds(300);
+  const Status applied = apply_with("exec sleep 1000");
+  expect_error(applied, Code::malformed);
+  EXPECT_NE(applied.error().message().find("deadline"), std::string::npos) << applied.error().message();
+}
+
+TEST_F(PatchTest, a_decoder_that_writes_too_much_is_stopped_at_the_signed_size) {
+  EXPECT_FALSE(apply_with("exec head -c 100000000 /dev/zero > \"$4\""));
+  EXPECT_LE(std::filesystem::file_size(patch_.out), patch_.size);
+}
+
+TEST_F(PatchTest, a_decoder_that_talks_without_end_does_not_fill_the_agent) {
+  expect_error(apply_with("head -c 50000000 /dev/zero; exit 1"), Code::malformed);
+}
+
+TEST_F(PatchTest, a_decoder_that_takes_too_much_memory_is_ended) {
+  // A line without an end, which tail keeps whole.
+  const Status applied = apply_with("exec tail -n 1 /dev/zero");
+  expect_error(applied, Code::malformed);
+  EXPECT_NE(applied.error().message().find("memory"), std::string::npos) << applied.error().message();
+}
+
+TEST_F(PatchTest, a_decoder_that_is_not_there_is_no_fault_of_the_delta) {
+  patch_.program = (folder_ / "nothing").string();
+  expect_error(apply(delta_), Code::unsupported);
+}
+
+TEST_F(PatchTest, stops_when_it_is_told) {
+  patch_.program = folder_.write("hangs", "#!/bin/sh\nexec sleep 1000\n").string();
+  ::chmod(patch_.program.c_str(), 0755);
+  expect_error(apply(delta_, [] { return true; }), Code::cancelled);
 }
 
 }  // namespace

@@ -1,0 +1,170 @@
+// drover-patch seen from outside while it reads: its delta is a pipe, so that a test can look at it in the middle, and
+// change the world under its feet.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "common/crypto/hash.h"
+#include "common/delta/delta.h"
+#include "common/process/process.h"
+#include "common/rng/rng.h"
+#include "tests/support/temp_folder.h"
+
+namespace drover {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr std::size_t kSize = 4 << 20;
+
+std::string noise(std::size_t size, unsigned seed) {
+  std::string bytes(size, '\0');
+  SeededRng rng(seed);
+  rng.fill({reinterpret_cast<std::uint8_t*>(bytes.data()), bytes.size()});
+  return bytes;
+}
+
+class Sandbox : public testing::Test {
+ protected:
+  Sandbox() {
+    base_ = target_ = noise(kSize, 1);
+    target_.replace(kSize / 2, 1000, noise(1000, 2));
+    delta::MemorySink sink;
+    EXPECT_TRUE(delta::make_delta(as_bytes(base_), as_bytes(target_), sink));
+    delta_.assign(sink.bytes.begin(), sink.bytes.end());
+    base_file_ = folder_.write("base", base_).string();
+    pipe_file_ = (folder_ / "delta").string();
+    EXPECT_EQ(::mkfifo(pipe_file_.c_str(), 0600), 0);
+    // For both: then neither side waits for the other to open it.
+    pipe_ = ::open(pipe_file_.c_str(), O_RDWR | O_CLOEXEC);
+    EXPECT_GE(pipe_, 0);
+  }
+  ~Sandbox() override { ::close(pipe_); }
+
+  process::Child start(const std::string& base_digest = "") {
+    process::Spec spec;
+    spec.argv = {DROVER_BIN_DIR "/drover-patch", "--delta", pipe_file_, "--out", out(), "--size", std::to_string(kSize),
+                 "--base", base_file_};
+    if (!base_digest.empty()) spec.argv.insert(spec.argv.end(), {"--base-digest", base_digest});
+    spec.deadline = std::chrono::seconds(60);
+    auto child = process::start(spec);
+    EXPECT_TRUE(child) << child.error().message();
+    return std::move(*child);
+  }
+  void feed(std::string_view bytes) {
+    ASSERT_EQ(::write(pipe_, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+  }
+  // Nothing but the end of a pipe's last writer ends it, and this test is one.
+  static process::Outcome wait(process::Child& child) {
+    while (!child.advance()) {
+      pollfd ready{child.fd(), POLLIN, 0};
+      ::poll(&ready, 1, -1);
+    }
+    return child.take_outcome();
+  }
+  static std::string status_of(pid_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+    std::stringstream text;
+    text << file.rdbuf();
+    return text.str();
+  }
+  // It is confined when its filter is on, and then about to read the pipe.
+  static void wait_until_confined(pid_t pid) {
+    while (status_of(pid).find("Seccomp:\t2") == std::string::npos && ::kill(pid, 0) == 0) ::usleep(1000);
+  }
+  std::string out() const { return (folder_ / "out").string(); }
+
+  test::TempFolder folder_;
+  std::string base_, target_, delta_, base_file_, pipe_file_;
+  int pipe_ = -1;
+};
+
+TEST_F(Sandbox, before_it_reads_a_byte_it_holds_three_files_and_can_get_no_other) {
+  process::Child child = start();
+  const pid_t pid = child.pid();
+  wait_until_confined(pid);
+  EXPECT_THAT(status_of(pid), HasSubstr("NoNewPrivs:\t1"));
+  EXPECT_THAT(status_of(pid), HasSubstr("Threads:\t1\n"));
+  std::vector<std::string> open;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd"))
+    if (std::stoi(entry.path().filename()) > 2) open.push_back(std::filesystem::read_symlink(entry.path()).string());
+  EXPECT_THAT(open, testing::UnorderedElementsAre(pipe_file_, out())) << "the base is mapped";
+  std::ifstream limits("/proc/" + std::to_string(pid) + "/limits");
+  std::stringstream text;
+  text << limits.rdbuf();
+  EXPECT_THAT(text.str(), testing::ContainsRegex("Max open files +0 "));
+  EXPECT_THAT(text.str(), testing::ContainsRegex("Max processes +0 "));
+  EXPECT_THAT(text.str(), testing::ContainsRegex("Max file size +" + std::to_string(kSize) + " "));
+  feed(delta_);
+  const process::Outcome outcome = wait(child);
+  EXPECT_TRUE(outcome.exited(0)) << process::describe(outcome) << outcome.out;
+  EXPECT_EQ(folder_.read("out"), target_);
+}
+
+TEST_F(Sandbox, a_base_cut_short_while_it_is_read_ends_the_child_alone) {
+  process::Child child = start();
+  wait_until_confined(child.pid());
+  std::filesystem::resize_file(base_file_, 4096);
+  feed(delta_);
+  const process::Outcome outcome = wait(child);
+  EXPECT_EQ(outcome.signal, SIGBUS) << process::describe(outcome) << outcome.out;
+}
+
+TEST_F(Sandbox, a_base_that_changes_while_it_is_read_is_found_by_the_digest) {
+  process::Child child = start();
+  wait_until_confined(child.pid());
+  const int file = ::open(base_file_.c_str(), O_WRONLY);
+  EXPECT_EQ(::pwrite(file, "changed", 7, 1000), 7);
+  ::close(file);
+  feed(delta_);
+  const process::Outcome outcome = wait(child);
+  EXPECT_TRUE(outcome.exited(1)) << process::describe(outcome);
+  EXPECT_THAT(outcome.out, testing::StartsWith("digest_mismatch "));
+}
+
+#if !defined(__SANITIZE_ADDRESS__)
+TEST_F(Sandbox, takes_little_memory_beside_its_base) {
+  process::Child child = start();
+  wait_until_confined(child.pid());
+  feed(delta_.substr(0, delta_.size() - 1));  // all but the end: it has decoded, and waits
+  const auto written = [this] { return std::filesystem::file_size(out()); };
+  while (written() < kSize / 2) ::usleep(1000);
+  const std::string status = status_of(child.pid());
+  const std::size_t at = status.find("RssAnon:");
+  ASSERT_NE(at, std::string::npos);
+  EXPECT_LT(std::stoul(status.substr(at + 8)), 6u * 1024) << "KiB";
+  feed(delta_.substr(delta_.size() - 1));
+  EXPECT_TRUE(wait(child).exited(0));
+}
+#endif
+
+TEST_F(Sandbox, a_link_in_the_place_of_the_result_is_not_followed) {
+  std::filesystem::create_symlink(base_file_, out());
+  process::Child child = start();
+  feed(delta_);
+  EXPECT_TRUE(wait(child).exited(1));
+  EXPECT_EQ(folder_.read("base"), base_);
+}
+
+TEST(DecoderUsage, is_told_with_its_exit_status) {
+  for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{
+           {}, {"--delta"}, {"--delta", "x", "--out", "y", "--size", "many"}, {"--colour", "red"}}) {
+    process::Spec spec;
+    spec.argv = {DROVER_BIN_DIR "/drover-patch"};
+    spec.argv.insert(spec.argv.end(), wrong.begin(), wrong.end());
+    const auto outcome = process::run_process(spec);
+    ASSERT_TRUE(outcome);
+    EXPECT_TRUE(outcome->exited(2)) << outcome->out;
+    EXPECT_THAT(outcome->out, testing::StartsWith("invalid_argument "));
+  }
+}
+
+}  // namespace
+}  // namespace drover

@@ -1,0 +1,127 @@
+#include "agent/fetch/chain.h"
+
+#include <gtest/gtest.h>
+
+#include "agent/store/layout.h"
+#include "common/crypto/hash.h"
+#include "common/delta/format.h"
+
+namespace drover::agent {
+namespace {
+
+std::string name(const std::string& text) { return crypto::sha256(text).text(); }
+
+constexpr std::uint64_t kSize = 1'000'000;
+
+class ChainTest : public testing::Test {
+ protected:
+  ChainTest() {
+    wanted_.digest = name("new");
+    wanted_.size = kSize;
+    wanted_.bases = {name("old")};
+    held_ = {Held{name("old"), "/blobs/old", kSize, 0, false}};
+    step("old", "middle", 1000);
+    step("middle", "new", 2000);
+  }
+  void step(const std::string& from, const std::string& to, std::uint64_t bytes) {
+    plan_.steps.push_back({name(from), name(to), delta::kVersion, bytes, kSize});
+  }
+  void expect_refused(const std::string& why) {
+    const Status status = check_plan(plan_, wanted_, held_);
+    ASSERT_FALSE(status) << why;
+    EXPECT_EQ(status.error().code(), Code::delta_missing);
+    EXPECT_NE(status.error().message().find(why), std::string::npos) << status.error().message();
+  }
+
+  Wanted wanted_;
+  std::vector<Held> held_;
+  wire::DeltaPlan plan_;
+};
+
+TEST_F(ChainTest, a_chain_from_what_is_held_to_what_is_wanted_is_good) { EXPECT_TRUE(check_plan(plan_, wanted_, held_)); }
+
+TEST_F(ChainTest, may_start_in_the_middle_when_that_was_made_before) {
+  held_.push_back({name("middle"), "/staging/middle", kSize, 1000, true});
+  plan_.steps.erase(plan_.steps.begin());
+  EXPECT_TRUE(check_plan(plan_, wanted_, held_));
+}
+
+TEST_F(ChainTest, no_steps_are_no_delta) {
+  plan_.steps.clear();
+  expect_refused("no delta");
+}
+
+TEST_F(ChainTest, what_does_not_fit_together_is_refused) {
+  plan_.steps[0].base = name("stranger");
+  expect_refused("not here");
+  plan_.steps[0].base = name("old");
+  plan_.steps[1].base = name("stranger");
+  expect_refused("follow each other");
+  plan_.steps[1].base = name("middle");
+  plan_.steps[1].target = name("stranger");
+  expect_refused("another file");
+  plan_.steps[1].target = "nonsense/../..";
+  expect_refused("no file");
+}
+
+TEST_F(ChainTest, sizes_that_make_no_sense_are_refused) {
+  plan_.steps[0].target_bytes = kSize * wire::kMaxBetween;
+  EXPECT_TRUE(check_plan(plan_, wanted_, held_));
+  plan_.steps[0].target_bytes = kSize * wire::kMaxBetween + 1;
+  expect_refused("sensible size");
+  plan_.steps[0].target_bytes = kSize;
+  plan_.steps[1].target_bytes = kSize - 1;
+  expect_refused("another file");
+  plan_.steps[1].target_bytes = kSize;
+  plan_.steps[1].bytes = 0;
+  expect_refused("sensible size");
+}
+
+TEST_F(ChainTest, more_bytes_than_the_file_are_refused_even_if_their_sum_overflows) {
+  plan_.steps[0].bytes = kSize - 2000;
+  expect_refused("no smaller");
+  plan_.steps[0].bytes = UINT64_MAX - 1;
+  expect_refused("no smaller");
+}
+
+TEST_F(ChainTest, versions_that_are_not_decoded_here_are_refused) {
+  plan_.steps[0].codec = delta::kVersion + 1;
+  expect_refused("version");
+}
+
+TEST_F(ChainTest, the_question_names_what_is_held_and_what_can_be_decoded) {
+  held_.push_back({name("middle"), "/x", 1, 1, true});
+  const std::string target = plan_target(wanted_, held_);
+  EXPECT_TRUE(target.starts_with("/api/v1/deltas/" + name("new") + "?have=" + name("old") + "," + name("middle") + "&codecs="));
+  EXPECT_TRUE(target.ends_with(std::to_string(delta::kVersion)));
+}
+
+TEST_F(ChainTest, the_first_version_is_asked_for_as_servers_that_know_no_other_want_it) {
+  plan_.steps[0].codec = 1;
+  EXPECT_EQ(step_target(plan_.steps[0]), "/api/v1/deltas/" + name("middle") + "/" + name("old"));
+  plan_.steps[0].codec = 2;
+  EXPECT_TRUE(step_target(plan_.steps[0]).ends_with("?codec=2"));
+}
+
+TEST_F(ChainTest, needs_room_for_two_files_and_a_delta_at_once) {
+  plan_.steps[0].target_bytes = 500;
+  EXPECT_EQ(room_for(plan_), 500 + 2000 + kSize);
+  plan_.steps.erase(plan_.steps.begin());
+  EXPECT_EQ(room_for(plan_), 2000 + kSize);
+}
+
+TEST(Between, is_named_by_its_digest_and_its_price) {
+  const Layout layout("/state");
+  const std::string path = layout.between(name("middle"), 1234);
+  const auto held = parse_between(layout.staging(), path.substr(layout.staging().size() + 1));
+  ASSERT_TRUE(held);
+  EXPECT_EQ(held->digest, name("middle"));
+  EXPECT_EQ(held->paid, 1234u);
+  EXPECT_EQ(held->file, path);
+  EXPECT_TRUE(held->between);
+  for (const char* other : {"x.between", "x.1.between", ".between", "abc.part"})
+    EXPECT_FALSE(parse_between(layout.staging(), other)) << other;
+}
+
+}  // namespace
+}  // namespace drover::agent
