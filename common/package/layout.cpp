@@ -123,22 +123,58 @@ Result<crypto::HashedFile> Layout::add_file(const fs::path& file) {
   return store_file(folder_ / "blobs" / "sha256", file);
 }
 
-Result<Variant> Layout::add_variant(const VariantSpec& spec, std::string_view model, std::string_view version) {
+Result<EncryptedBlob> Layout::add_encrypted(const fs::path& file, const crypto::ContentKey& key) {
+  return store_encrypted(folder_ / "blobs" / "sha256", file, key);
+}
+Result<EncryptedBlob> Layout::add_encrypted(ByteView bytes, const crypto::ContentKey& key) {
+  return store_encrypted(folder_ / "blobs" / "sha256", bytes, key);
+}
+
+Status Layout::read_encrypted(const File& file, const crypto::ContentKey& key, const crypto::StreamOut& out) const {
+  if (!file.plain) return Error(Code::invalid_argument, file.path + " is not encrypted");
+  crypto::StreamDecryptor decryptor(key, *file.plain, out);
+  TRY(read_blocks(blob_path(file.digest), [&](ByteView part) { return decryptor.write(part); }).within(file.path));
+  return decryptor.finish().within(file.path);
+}
+
+Result<Manifest> Layout::store_files(const std::vector<FoundFile>& files, const PackagePolicy& policy,
+                                     const Encryption* encryption) {
+  Manifest manifest;
+  for (const FoundFile& found : files) {
+    File file{found.path, {}, 0, std::string(layer_type(policy, found.path))};
+    if (encryption != nullptr && found.path != kPolicyFile) {
+      TRY_ASSIGN(const EncryptedBlob blob, add_encrypted(found.full, encryption->key));
+      file.digest = blob.stored.digest;
+      file.size = blob.stored.size;
+      file.plain = blob.plain;
+    } else {
+      TRY_ASSIGN(const crypto::HashedFile stored, add_file(found.full));
+      file.digest = stored.digest;
+      file.size = stored.size;
+    }
+    manifest.files.push_back(std::move(file));
+  }
+  if (encryption == nullptr) return manifest;
+  manifest.content_key = encryption->key.id();
+  if (encryption->add_deltas) TRY(encryption->add_deltas(*this, manifest));
+  return manifest;
+}
+
+Result<Variant> Layout::add_variant(const VariantSpec& spec, std::string_view model, std::string_view version,
+                                    const Encryption* encryption) {
   TRY(check_names(spec));
   TRY_ASSIGN(const std::vector<FoundFile> files, list_files(spec.folder));
   TRY_ASSIGN(const PackagePolicy policy, check_folder(spec.folder, files));
-  Manifest manifest;
+  if (policy.confidential && encryption == nullptr)
+    return Error(Code::invalid_argument, spec.folder.string() + ": drover.json says that this is confidential; "
+                                         "build it encrypted, or take \"confidential\" out");
+  TRY_ASSIGN(Manifest manifest, store_files(files, policy, encryption));
   ModelConfig config{.name = std::string(model),
                      .version = std::string(version),
                      .architecture = {},
                      .format = policy.runtime,
                      .precision = spec.precision,
-                     .layers = {}};
-  for (const FoundFile& file : files) {
-    TRY_ASSIGN(const crypto::HashedFile stored, add_file(file.full));
-    manifest.files.push_back({file.path, stored.digest, stored.size, std::string(layer_type(policy, file.path))});
-    config.layers.push_back(stored.digest);
-  }
+                     .layers = layer_digests(manifest)};
   TRY_ASSIGN(manifest.config, store_document(*this, kConfigType, print_config(config)));
   Variant variant{.descriptor = {},
                   .kind = spec.kind,

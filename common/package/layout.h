@@ -5,16 +5,22 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "common/base/bytes.h"
 #include "common/base/result.h"
+#include "common/crypto/content_key.h"
+#include "common/crypto/file_stream.h"
 #include "common/crypto/hash.h"
 #include "common/package/manifest.h"
 
 namespace drover::package {
+
+struct FoundFile;
+struct PackagePolicy;
 
 // What a variant is made of and for.
 struct VariantSpec {
@@ -33,6 +39,21 @@ struct StoredIndex {
   Index index;
 };
 
+// A file as it is stored, encrypted, and what it was before.
+struct EncryptedBlob {
+  crypto::HashedFile stored;
+  crypto::PlainFile plain;
+};
+
+class Layout;
+
+// How a variant becomes confidential: every file of it but drover.json is stored encrypted.
+struct Encryption {
+  const crypto::ContentKey& key;
+  // Called when the files are stored: may add deltas to the manifest. Empty: adds none.
+  std::function<Status(Layout&, Manifest&)> add_deltas{};
+};
+
 class Layout {
  public:
   // Makes the folder and its skeleton; an existing layout is opened.
@@ -46,12 +67,18 @@ class Layout {
 
   // Hashes and stores every regular file of the folder. Symbolic links, devices, sockets and unsafe names are refused
   // (unsafe_path), as is a folder whose drover.json does not parse or names a missing file.
-  Result<Variant> add_variant(const VariantSpec& spec, std::string_view model, std::string_view version);
+  // A drover.json that asks for a confidential package is refused without `encryption` (null: none).
+  Result<Variant> add_variant(const VariantSpec& spec, std::string_view model, std::string_view version,
+                              const Encryption* encryption = nullptr);
   // Writes the release's index and lets index.json name it (under the version).
   Result<StoredIndex> write_index(const Index& index);
 
   Result<crypto::HashedFile> add_blob(ByteView bytes);
   Result<crypto::HashedFile> add_file(const std::filesystem::path& file);
+  Result<EncryptedBlob> add_encrypted(const std::filesystem::path& file, const crypto::ContentKey& key);
+  Result<EncryptedBlob> add_encrypted(ByteView bytes, const crypto::ContentKey& key);
+  // An encrypted file's content, piece by piece. unknown_key, digest_mismatch, not_found.
+  Status read_encrypted(const File& file, const crypto::ContentKey& key, const crypto::StreamOut& out) const;
   // A small blob (manifest, index, config): digest and bound checked.
   Result<Bytes> read_blob(const crypto::Digest& digest, std::size_t limit = kMaxDocumentBytes) const;
 
@@ -62,6 +89,8 @@ class Layout {
 
  private:
   explicit Layout(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  Result<Manifest> store_files(const std::vector<FoundFile>& files, const PackagePolicy& policy,
+                               const Encryption* encryption);
   std::filesystem::path folder_;
 };
 

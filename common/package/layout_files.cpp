@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <set>
 #include <utility>
 
@@ -173,24 +174,64 @@ Status write_small_file(const fs::path& path, std::string_view text) {
   return file.keep_as(path);
 }
 
-Result<crypto::HashedFile> store_file(const fs::path& blobs, const fs::path& from) {
-  const OpenFile source(open_for_reading(from));
-  TRY_ASSIGN([[maybe_unused]] const std::uint64_t size, regular_size(source.get(), from));
+Status read_blocks(const fs::path& path, const crypto::StreamOut& out) {
+  const OpenFile source(open_for_reading(path));
+  TRY_ASSIGN([[maybe_unused]] const std::uint64_t size, regular_size(source.get(), path));
+  Bytes block(kBlock);
+  for (;;) {
+    TRY_ASSIGN(const std::size_t got, read_some(source.get(), block, path));
+    if (got == 0) return {};
+    TRY(out(ByteView(block).first(got)));
+  }
+}
+
+namespace {
+
+using Produce = std::function<Status(const crypto::StreamOut&)>;
+
+Result<crypto::HashedFile> store(const fs::path& blobs, const Produce& produce) {
   TRY_ASSIGN(NewFile copy, NewFile::create(blobs));
   crypto::Sha256 hash;
   crypto::HashedFile stored;
-  Bytes block(kBlock);
-  for (;;) {
-    TRY_ASSIGN(const std::size_t got, read_some(source.get(), block, from));
-    if (got == 0) break;
-    const ByteView part = ByteView(block).first(got);
+  TRY(produce([&](ByteView part) {
     hash.update(part);
-    TRY(copy.write(part));
-    stored.size += got;
-  }
+    stored.size += part.size();
+    return copy.write(part);
+  }));
   stored.digest = hash.finish();
   TRY(copy.keep_as(blobs / stored.digest.hex()));
   return stored;
+}
+
+Result<EncryptedBlob> encrypt(const fs::path& blobs, const Produce& plain, const crypto::ContentKey& key) {
+  EncryptedBlob blob;
+  crypto::PlainHash hash(key);
+  TRY(plain([&](ByteView part) {
+    hash.update(part);
+    return Status();
+  }));
+  blob.plain = hash.finish();
+  TRY_ASSIGN(blob.stored, store(blobs, [&](const crypto::StreamOut& out) -> Status {
+               crypto::StreamEncryptor encryptor(key, blob.plain, out);
+               TRY(plain([&](ByteView part) { return encryptor.write(part); }));
+               return encryptor.finish();
+             }));
+  return blob;
+}
+
+}  // namespace
+
+Result<crypto::HashedFile> store_file(const fs::path& blobs, const fs::path& from) {
+  return store(blobs, [&](const crypto::StreamOut& out) { return read_blocks(from, out); });
+}
+
+Result<EncryptedBlob> store_encrypted(const fs::path& blobs, const fs::path& from, const crypto::ContentKey& key) {
+  return encrypt(blobs, [&](const crypto::StreamOut& out) { return read_blocks(from, out); }, key)
+      .within(from.string());
+}
+
+Result<EncryptedBlob> store_encrypted(const fs::path& blobs, ByteView bytes, const crypto::ContentKey& key) {
+  return encrypt(blobs, [&](const crypto::StreamOut& out) { return out(bytes); }, key);
 }
 
 Result<crypto::HashedFile> store_bytes(const fs::path& blobs, ByteView bytes) {

@@ -1,16 +1,19 @@
 #include "common/package/manifest.h"
 
 #include <algorithm>
+#include <charconv>
 #include <set>
 
 #include "common/package/document_impl.h"
 #include "common/package/path_rules.h"
+#include "common/package/policy.h"
 #include "proto/json/reader.h"
 
 namespace drover::package {
 namespace {
 
 constexpr std::size_t kKindLength = 64;
+constexpr std::size_t kMaxLayers = 4 * kMaxFiles;  // with deltas from three earlier packages
 
 Annotations read_annotations(json::Reader& in) {
   Annotations annotations;
@@ -35,14 +38,84 @@ bool is_raw_layer(std::string_view media_type) {
   return media_type.starts_with("application/vnd.cncf.model.") && media_type.ends_with(".v1.raw");
 }
 
+std::string quoted(std::string_view text) { return "\"" + std::string(text) + "\""; }
+
+Result<crypto::PlainDigest> read_plain_digest(const Descriptor& layer) {
+  const auto raw = from_hex(layer.annotation(kPlainDigest));
+  crypto::PlainDigest digest{};
+  if (!raw || raw->size() != digest.size())
+    return Error(Code::malformed, "an encrypted layer needs 64 hexadecimal digits in " + std::string(kPlainDigest));
+  std::copy(raw->begin(), raw->end(), digest.begin());
+  return digest;
+}
+
+Result<crypto::PlainFile> read_plain(const Descriptor& layer) {
+  const std::string_view stream = layer.annotation(kEncryption);
+  if (stream != kStreamName)
+    return Error(Code::unsupported, "a layer is encrypted as " + quoted(stream) + " where " + quoted(kStreamName) +
+                                        " is understood");
+  crypto::PlainFile plain;
+  TRY_ASSIGN(plain.digest, read_plain_digest(layer));
+  const std::string_view size = layer.annotation(kPlainSize);
+  const auto [end, fault] = std::from_chars(size.data(), size.data() + size.size(), plain.size);
+  if (fault != std::errc() || end != size.data() + size.size() || plain.size > kMaxFileBytes)
+    return Error(Code::malformed, "an encrypted layer has no size in " + std::string(kPlainSize));
+  if (crypto::encrypted_size(plain.size) != layer.size)
+    return Error(Code::malformed, "an encrypted layer has " + std::to_string(layer.size) + " bytes, and its content of " +
+                                      std::string(size) + " takes " +
+                                      std::to_string(crypto::encrypted_size(plain.size)));
+  return plain;
+}
+
+Status add_delta(Manifest& manifest, const Descriptor& layer) {
+  DeltaFile delta;
+  TRY_ASSIGN(delta.plain, read_plain(layer));
+  TRY_ASSIGN(delta.base, crypto::Digest::parse(layer.annotation(kDeltaBase)).within(kDeltaBase));
+  TRY_ASSIGN(delta.target, crypto::Digest::parse(layer.annotation(kDeltaTarget)).within(kDeltaTarget));
+  delta.digest = layer.digest;
+  delta.size = layer.size;
+  manifest.deltas.push_back(delta);
+  return {};
+}
+
 Status add_file(Manifest& manifest, PathSet& paths, Descriptor&& layer) {
+  if (layer.media_type == kDeltaLayer) return add_delta(manifest, layer);
   const auto path = layer.annotations.find(kFilePath);
   if (path == layer.annotations.end())
     return Error(Code::malformed, "a layer has no annotation " + std::string(kFilePath));
-  if (!is_raw_layer(layer.media_type))
+  const bool encrypted = layer.media_type.ends_with(kEncryptedSuffix);
+  std::string type = layer.media_type.substr(0, layer.media_type.size() - (encrypted ? kEncryptedSuffix.size() : 0));
+  if (!is_raw_layer(type))
     return Error(Code::unsupported, "a layer of type \"" + layer.media_type + "\" where raw files are needed");
   TRY(paths.add(path->second));
-  manifest.files.push_back({path->second, layer.digest, layer.size, std::move(layer.media_type)});
+  File file{path->second, layer.digest, layer.size, std::move(type)};
+  if (encrypted) {
+    TRY_ASSIGN(file.plain, read_plain(layer).within(file.path));
+  }
+  manifest.files.push_back(std::move(file));
+  return {};
+}
+
+bool is_key_id(std::string_view text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+// What must hold between the manifest, its files and its deltas.
+Status check_confidential(Manifest& manifest) {
+  const auto id = manifest.annotations.find(kContentKey);
+  if (id != manifest.annotations.end()) manifest.content_key = id->second;
+  const bool encrypted = std::ranges::any_of(manifest.files, [](const File& file) { return file.plain.has_value(); });
+  if (encrypted != manifest.confidential() || (encrypted && !is_key_id(manifest.content_key)))
+    return Error(Code::malformed, "encrypted layers and the annotation " + std::string(kContentKey) +
+                                      " (64 hexadecimal digits) go together");
+  if (const File* policy = manifest.file(kPolicyFile); policy != nullptr && policy->plain)
+    return Error(Code::malformed, std::string(kPolicyFile) + " is encrypted: nobody could read how to check the package");
+  const auto known = [&](const crypto::Digest& digest) {
+    return std::ranges::any_of(manifest.files,
+                               [&](const File& file) { return file.digest == digest && file.plain.has_value(); });
+  };
+  for (const DeltaFile& delta : manifest.deltas)
+    if (!known(delta.target)) return Error(Code::malformed, "a delta makes a file that the package does not have");
   return {};
 }
 
@@ -97,6 +170,25 @@ std::uint64_t Manifest::total_bytes() const {
   return total;
 }
 
+std::uint64_t Manifest::content_bytes() const {
+  std::uint64_t total = 0;
+  for (const File& file : files) total += file.content_size();
+  return total;
+}
+
+std::vector<crypto::Digest> layer_digests(const Manifest& manifest) {
+  std::vector<crypto::Digest> digests;
+  for (const File& file : manifest.files) digests.push_back(file.digest);
+  for (const DeltaFile& delta : manifest.deltas) digests.push_back(delta.digest);
+  return digests;
+}
+
+const DeltaFile* Manifest::delta(const crypto::Digest& target, const crypto::Digest& base) const {
+  const auto found = std::ranges::find_if(
+      deltas, [&](const DeltaFile& delta) { return delta.target == target && delta.base == base; });
+  return found == deltas.end() ? nullptr : &*found;
+}
+
 const File* Manifest::file(std::string_view path) const {
   const auto found = std::find_if(files.begin(), files.end(), [&](const File& file) { return file.path == path; });
   return found == files.end() ? nullptr : &*found;
@@ -143,7 +235,7 @@ Result<Manifest> parse_manifest(ByteView bytes) {
   Manifest manifest;
   in.object("config", [&](json::Reader& config) { manifest.config = read_descriptor(config); });
   manifest.annotations = read_annotations(in);
-  std::vector<Descriptor> layers = read_list(in, "layers", kMaxFiles);
+  std::vector<Descriptor> layers = read_list(in, "layers", kMaxLayers);
   TRY(in.finish());
   if (artifact != kArtifactType)
     return Error(Code::unsupported,
@@ -153,6 +245,8 @@ Result<Manifest> parse_manifest(ByteView bytes) {
   PathSet paths;
   for (Descriptor& layer : layers) TRY(add_file(manifest, paths, std::move(layer)));
   if (manifest.files.empty()) return Error(Code::malformed, "/layers: a package without files");
+  if (manifest.files.size() > kMaxFiles) return Error(Code::malformed, "/layers: more than 1000 files");
+  TRY(check_confidential(manifest));
   return manifest;
 }
 
@@ -194,7 +288,7 @@ Result<ModelConfig> parse_config(ByteView bytes) {
     config.precision = network.text_or("precision", "", kMaxName);
   });
   std::vector<std::string> layers;
-  in.object("modelfs", [&](json::Reader& files) { layers = files.texts_or_none("diffIds", kMaxFiles, kMaxName); });
+  in.object("modelfs", [&](json::Reader& files) { layers = files.texts_or_none("diffIds", kMaxLayers, kMaxName); });
   TRY(in.finish());
   for (const std::string& layer : layers) {
     TRY_ASSIGN(const crypto::Digest digest, crypto::Digest::parse(layer).within("/modelfs/diffIds"));

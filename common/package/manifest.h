@@ -11,6 +11,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/result.h"
+#include "common/crypto/file_stream.h"
 #include "common/crypto/hash.h"
 
 namespace drover::package {
@@ -31,6 +32,16 @@ inline constexpr std::string_view kRuntime = "org.drover.runtime";
 inline constexpr std::string_view kAccelerator = "org.drover.accelerator";
 inline constexpr std::string_view kModel = "org.drover.model";
 inline constexpr std::string_view kVersion = "org.drover.version";
+// Of confidential packages (docs/formats/encryption.md).
+inline constexpr std::string_view kContentKey = "org.drover.content-key";  // id of the key, on the manifest
+inline constexpr std::string_view kEncryption = "org.drover.encryption";   // these: on an encrypted layer
+inline constexpr std::string_view kPlainDigest = "org.drover.plain.digest";
+inline constexpr std::string_view kPlainSize = "org.drover.plain.size";
+inline constexpr std::string_view kDeltaBase = "org.drover.delta.base";
+inline constexpr std::string_view kDeltaTarget = "org.drover.delta.target";
+inline constexpr std::string_view kStreamName = "secretstream-v1";
+inline constexpr std::string_view kEncryptedSuffix = "+encrypted";  // of a layer's type; an older agent does not know it
+inline constexpr std::string_view kDeltaLayer = "application/vnd.drover.delta.v1+encrypted";
 
 inline constexpr std::size_t kMaxDocumentBytes = 4u << 20;  // the distribution specification's bound for manifests
 inline constexpr std::size_t kMaxFiles = 1000;              // of one package
@@ -64,7 +75,20 @@ struct File {
   std::string path;
   crypto::Digest digest;
   std::uint64_t size = 0;
-  std::string media_type;
+  std::string media_type;  // without kEncryptedSuffix
+  // What `digest` and `size` are encrypted from; none: the file lies there as it is.
+  std::optional<crypto::PlainFile> plain{};
+
+  std::uint64_t content_size() const { return plain ? plain->size : size; }
+};
+
+// From one encrypted file to another, made where both can be read, and encrypted itself.
+struct DeltaFile {
+  crypto::Digest digest;
+  std::uint64_t size = 0;
+  crypto::PlainFile plain;  // the delta (docs/formats/delta.md) before it was encrypted
+  crypto::Digest base;      // a layer of an earlier package
+  crypto::Digest target;    // a file of this one
 };
 
 // A parsed package manifest: its paths are safe and do not collide (unsafe_path otherwise).
@@ -72,10 +96,18 @@ struct Manifest {
   Descriptor config;
   std::vector<File> files;  // in the manifest's order
   Annotations annotations;
+  std::vector<DeltaFile> deltas{};  // layers behind the files
+  std::string content_key{};        // id of the key of what is encrypted; empty: nothing is
 
-  std::uint64_t total_bytes() const;  // of the files
+  bool confidential() const { return !content_key.empty(); }
+  std::uint64_t total_bytes() const;    // of the files, as they travel
+  std::uint64_t content_bytes() const;  // of the files, as applications see them
   const File* file(std::string_view path) const;
+  const DeltaFile* delta(const crypto::Digest& target, const crypto::Digest& base) const;
 };
+
+// Of all layers, in the manifest's order.
+std::vector<crypto::Digest> layer_digests(const Manifest& manifest);
 
 // One entry of a release's index.
 struct Variant {

@@ -96,6 +96,12 @@ void read_confirmation(json::Reader& in, ConfirmationPolicy& confirmation) {
   confirmation.max_restarts = in.integer_or("max_restarts", confirmation.max_restarts, 0, 1000);
 }
 
+PlainPlace read_place(json::Reader& in) {
+  const std::string place = in.text_or("plain", "tmpfs", 16);
+  if (place != "tmpfs" && place != "memfd") in.fail("plain", "must be \"tmpfs\" or \"memfd\"");
+  return place == "memfd" ? PlainPlace::memfd : PlainPlace::tmpfs;
+}
+
 json::Value golden_json(const GoldenPolicy& golden) {
   json::Value json = {{"inputs", golden.inputs},
                       {"outputs", golden.outputs},
@@ -141,18 +147,21 @@ Result<PackagePolicy> parse_policy(ByteView bytes) {
   in.object_or_none("validation", [&](json::Reader& validation) { read_validation(validation, policy.validation); });
   in.object_or_none("confirmation",
                     [&](json::Reader& confirmation) { read_confirmation(confirmation, policy.confirmation); });
+  in.object_or_none("confidential", [&](json::Reader& place) { policy.confidential = read_place(place); });
   TRY(in.finish());
   return policy;
 }
 
 std::string print_policy(const PackagePolicy& policy) {
-  const json::Value json = {{"version", 1},
+  json::Value json = {{"version", 1},
                             {"model", {{"file", policy.model_file}, {"runtime", policy.runtime}}},
                             {"validation", validation_json(policy.validation)},
                             {"confirmation",
                              {{"deadline_seconds", policy.confirmation.deadline.count()},
                               {"healthy_reports", policy.confirmation.healthy_reports},
                               {"max_restarts", policy.confirmation.max_restarts}}}};
+  if (policy.confidential)
+    json["confidential"] = {{"plain", *policy.confidential == PlainPlace::memfd ? "memfd" : "tmpfs"}};
   return json.dump(2, ' ', false, json::Value::error_handler_t::replace) + "\n";
 }
 

@@ -52,11 +52,16 @@ struct ConfirmationPolicy {
   std::int64_t max_restarts = 2;
 };
 
+// Where a confidential package's files are plain text on the device: in a folder that lies in memory, or in files without a
+// name in the agent's memory.
+enum class PlainPlace : std::uint8_t { tmpfs, memfd };
+
 struct PackagePolicy {
   std::string model_file;  // path within the package
   std::string runtime;     // "onnx"
   ValidationPolicy validation;
   ConfirmationPolicy confirmation;
+  std::optional<PlainPlace> confidential{};  // set: the package may be built encrypted only
 };
 
 // Errors: malformed with the place, too_large, unsupported (version), unsafe_path.

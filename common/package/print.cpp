@@ -25,11 +25,28 @@ Json descriptor_json(const Descriptor& descriptor) {
   return json;
 }
 
+void put_plain(Json& annotations, const crypto::PlainFile& plain) {
+  annotations[std::string(kEncryption)] = kStreamName;
+  annotations[std::string(kPlainDigest)] = to_hex(plain.digest);
+  annotations[std::string(kPlainSize)] = std::to_string(plain.size);
+}
+
 Json layer_json(const File& file) {
-  return {{"mediaType", file.media_type},
-          {"digest", file.digest.text()},
-          {"size", file.size},
-          {"annotations", {{std::string(kFilePath), file.path}}}};
+  Json layer = {{"mediaType", file.media_type + std::string(file.plain ? kEncryptedSuffix : "")},
+                {"digest", file.digest.text()},
+                {"size", file.size},
+                {"annotations", {{std::string(kFilePath), file.path}}}};
+  if (file.plain) put_plain(layer["annotations"], *file.plain);
+  return layer;
+}
+
+Json layer_json(const DeltaFile& delta) {
+  Json annotations = {{std::string(kDeltaBase), delta.base.text()}, {std::string(kDeltaTarget), delta.target.text()}};
+  put_plain(annotations, delta.plain);
+  return {{"mediaType", kDeltaLayer},
+          {"digest", delta.digest.text()},
+          {"size", delta.size},
+          {"annotations", std::move(annotations)}};
 }
 
 void put(Annotations& annotations, std::string_view name, const std::string& text) {
@@ -78,12 +95,15 @@ std::string print_config(const ModelConfig& config) {
 std::string print_manifest(const Manifest& manifest) {
   Json layers = Json::array();
   for (const File& file : manifest.files) layers.push_back(layer_json(file));
+  for (const DeltaFile& delta : manifest.deltas) layers.push_back(layer_json(delta));
   Json json = {{"schemaVersion", 2},
                {"mediaType", kManifestType},
                {"artifactType", kArtifactType},
                {"config", descriptor_json(manifest.config)},
                {"layers", std::move(layers)}};
-  if (!manifest.annotations.empty()) json["annotations"] = manifest.annotations;
+  Annotations annotations = manifest.annotations;
+  put(annotations, kContentKey, manifest.content_key);
+  if (!annotations.empty()) json["annotations"] = annotations;
   return print(json);
 }
 

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <set>
 
 #include "common/package/layout.h"
@@ -23,9 +22,7 @@ Status check_config(const Layout& layout, const Manifest& manifest) {
   if (bytes.size() != manifest.config.size)
     return Error(Code::size_mismatch, "the config has another size than the manifest says");
   TRY_ASSIGN(const ModelConfig config, parse_config(bytes).within("config"));
-  const bool same = std::equal(config.layers.begin(), config.layers.end(), manifest.files.begin(), manifest.files.end(),
-                               [](const crypto::Digest& layer, const File& file) { return layer == file.digest; });
-  if (!same) return Error(Code::malformed, "the config and the manifest list different layers");
+  if (config.layers != layer_digests(manifest)) return Error(Code::malformed, "the config and the manifest list different layers");
   return {};
 }
 
@@ -34,14 +31,19 @@ Status check_policy(const Layout& layout, const Manifest& manifest) {
   if (policy == nullptr) return Error(Code::malformed, "the package holds no drover.json");
   TRY_ASSIGN(const Bytes bytes, layout.read_blob(policy->digest, kMaxPolicyBytes));
   std::vector<FoundFile> files;
-  for (const File& file : manifest.files) files.push_back({file.path, {}, file.size});
-  return check_policy_files(bytes, files);
+  for (const File& file : manifest.files) files.push_back({file.path, {}, file.content_size()});
+  TRY(check_policy_files(bytes, files));
+  TRY_ASSIGN(const PackagePolicy parsed, parse_policy(bytes));
+  if (parsed.confidential && !manifest.confidential())
+    return Error(Code::malformed, "drover.json says that the package is confidential, and it is not encrypted");
+  return {};
 }
 
 Status check_variant(const Layout& layout, const Variant& variant) {
   TRY_ASSIGN(const Manifest manifest, layout.read_manifest(variant.descriptor));
   TRY(check_config(layout, manifest));
   for (const File& file : manifest.files) TRY(check_blob(layout, file.digest, file.size).within(file.path));
+  for (const DeltaFile& delta : manifest.deltas) TRY(check_blob(layout, delta.digest, delta.size).within("a delta"));
   return check_policy(layout, manifest);
 }
 
@@ -57,6 +59,7 @@ Result<std::vector<BlobRef>> release_blobs(const Layout& layout, const StoredInd
   for (const Variant& variant : index.index.variants) {
     TRY_ASSIGN(const Manifest manifest, layout.read_manifest(variant.descriptor));
     for (const File& file : manifest.files) add(file.digest, file.size);
+    for (const DeltaFile& delta : manifest.deltas) add(delta.digest, delta.size);
     add(manifest.config.digest, manifest.config.size);
     add(variant.descriptor.digest, variant.descriptor.size);
   }
