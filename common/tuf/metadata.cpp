@@ -43,7 +43,7 @@ MetaFile read_meta_file(json::Reader& in) {
 }
 
 Status read_meta(const json::Value& signed_part, std::map<std::string, MetaFile, std::less<>>& meta) {
-  return each_member(signed_part, "meta", kMaxDelegatedRoles + 1,
+  return each_member(signed_part, "meta", kMaxListedRoles,
                      [&](const std::string& name, const json::Value& value) -> Status {
                        json::Reader in = open_reader(value, "/signed/meta/" + name);
                        meta[name] = read_meta_file(in);

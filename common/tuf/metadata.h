@@ -101,12 +101,26 @@ struct Delegation {
   bool covers(std::string_view target_path) const;
 };
 
+// Succinct delegations (TAP 15): 2^bits roles with the same keys, "<prefix>-<number in hexadecimal>". A path belongs to
+// the role whose number is the first bits of the path's SHA-256. All of them are terminating.
+struct HashBins {
+  RoleKeys keys;
+  int bits = 0;  // 1 to kMaxBinBits
+  std::string prefix;
+
+  std::string bin_of(std::string_view target_path) const;
+  bool has(std::string_view role) const;
+};
+
 struct Targets : Common {
   std::map<std::string, Target, std::less<>> targets;
   Keys delegation_keys;
   std::vector<Delegation> delegations;  // in the order of the file: the first match wins
+  std::optional<HashBins> bins;         // in place of delegations
 
   const Delegation* delegation(std::string_view name) const;
+  // Who signs a delegated role or a bin; null when it is neither.
+  const RoleKeys* delegated_keys(std::string_view role) const;
 };
 
 // `*` and `?` never match '/'; no other character is special; case counts. Time is bounded by pattern times path.

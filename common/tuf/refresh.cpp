@@ -76,18 +76,24 @@ Status Refresh::take_root(Result<Bytes> file) {
 }
 
 Status Refresh::load_guard(std::string_view role, Status (TrustedSet::*guard)(ByteView)) {
-  auto local = store_->load(role);
-  // What is damaged or signed by keys of the past guards nothing; what cannot be read just now may.
-  if (local)
-    (void)(trusted_.*guard)(*local);
-  else if (local.error().code() != Code::not_found)
-    return std::move(local).error().within("loading the local metadata");
+  TRY_ASSIGN(const std::optional<Bytes> local, load_local(role));
+  if (local) (void)(trusted_.*guard)(*local);
   return {};
+}
+
+// What is damaged, too large or signed by keys of the past guards nothing; what cannot be read just now may.
+Result<std::optional<Bytes>> Refresh::load_local(std::string_view role) {
+  auto local = store_->load(role);
+  if (local) return std::optional<Bytes>(std::move(*local));
+  if (local.error().code() == Code::not_found || local.error().code() == Code::too_large) return std::optional<Bytes>();
+  return std::move(local).error().within("loading the local metadata");
 }
 
 Status Refresh::end_roots() {
   TRY(trusted_.finish_root());
   TRY(load_guard(kTimestamp, &TrustedSet::guard_timestamp));
+  TRY_ASSIGN(const std::optional<Bytes> snapshot, load_local(kSnapshot));
+  if (snapshot) trusted_.notice_rotation(*snapshot);
   phase_ = Phase::timestamp;
   return {};
 }

@@ -80,6 +80,7 @@ class Refresh {
   Status begin_snapshot();
   Status begin_targets();
   Status continue_search();
+  Result<std::optional<Bytes>> load_local(std::string_view role);
   Status load_guard(std::string_view role, Status (TrustedSet::*guard)(ByteView));
   bool load_local_role(std::string_view role, std::string_view delegator);
   NeedFile need_role(std::string_view role) const;

@@ -31,6 +31,10 @@ Search::Step Search::advance(const TrustedSet& trusted) {
 }
 
 void Search::push_children(const Targets& role, const std::string& name) {
+  if (role.bins) {
+    to_visit_ = {{role.bins->bin_of(path_), name}};  // bins are terminating
+    return;
+  }
   std::vector<Visit> children;
   for (const Delegation& delegation : role.delegations) {
     if (!delegation.covers(path_)) continue;

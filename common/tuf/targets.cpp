@@ -1,5 +1,6 @@
 // Targets metadata: what is listed and who may list it.
 #include <algorithm>
+#include <charconv>
 #include <set>
 
 #include "common/tuf/metadata.h"
@@ -35,14 +36,26 @@ Delegation read_delegation(json::Reader& in) {
   return delegation;
 }
 
+HashBins read_bins(json::Reader& in) {
+  HashBins bins;
+  bins.keys = read_role_keys(in);
+  bins.bits = static_cast<int>(in.integer("bit_length", 1, kMaxBinBits));
+  bins.prefix = in.text("name_prefix", kMaxTextLength - 1 - kMaxBinBits / 4);
+  return bins;
+}
+
+// Hexadecimal digits of a bin's number.
+std::size_t bin_digits(int bits) { return (static_cast<std::size_t>(bits) + 3) / 4; }
+
 Status read_delegations(const json::Value& value, Targets& targets) {
   if (!value.is_object()) return Error(Code::malformed, "/signed/delegations: must be an object");
-  if (value.contains("succinct_roles"))
-    return Error(Code::unsupported, "/signed/delegations/succinct_roles: hash bins are not understood here");
   TRY(read_keys(value, targets.delegation_keys));
   json::Reader in = open_reader(value, "/signed/delegations");
-  in.array("roles", kMaxDelegatedRoles,
-           [&](json::Reader& role) { targets.delegations.push_back(read_delegation(role)); });
+  if (in.has("roles") == in.has("succinct_roles"))
+    return Error(Code::malformed, "/signed/delegations: has to have either \"roles\" or \"succinct_roles\"");
+  in.array_or_none("roles", kMaxDelegatedRoles,
+                   [&](json::Reader& role) { targets.delegations.push_back(read_delegation(role)); });
+  in.object_or_none("succinct_roles", [&](json::Reader& bins) { targets.bins = read_bins(bins); });
   TRY(in.finish());
   std::set<std::string_view> names;
   for (const Delegation& delegation : targets.delegations)
@@ -73,6 +86,33 @@ const Delegation* Targets::delegation(std::string_view name) const {
   const auto found = std::find_if(delegations.begin(), delegations.end(),
                                   [&](const Delegation& delegation) { return delegation.name == name; });
   return found == delegations.end() ? nullptr : &*found;
+}
+
+std::string HashBins::bin_of(std::string_view target_path) const {
+  const crypto::Digest digest = crypto::sha256(target_path);
+  std::uint32_t first = 0;
+  for (std::size_t i = 0; i < 4; ++i) first = first << 8 | digest.raw()[i];
+  const std::uint32_t number = first >> (32 - bits);
+  std::string name = prefix + "-";
+  for (std::size_t digit = bin_digits(bits); digit-- > 0;) name += "0123456789abcdef"[number >> 4 * digit & 15];
+  return name;
+}
+
+bool HashBins::has(std::string_view role) const {
+  if (!role.starts_with(prefix) || role.size() != prefix.size() + 1 + bin_digits(bits)) return false;
+  role.remove_prefix(prefix.size());
+  if (role.front() != '-') return false;
+  role.remove_prefix(1);
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(role.data(), role.data() + role.size(), number, 16);
+  const bool lower = role.find_first_not_of("0123456789abcdef") == role.npos;
+  return lower && error == std::errc() && end == role.data() + role.size() && number >> bits == 0;
+}
+
+const RoleKeys* Targets::delegated_keys(std::string_view role) const {
+  if (bins && bins->has(role)) return &bins->keys;
+  const Delegation* found = delegation(role);
+  return found == nullptr ? nullptr : &found->keys;
 }
 
 Result<Targets> parse_targets(const Envelope& envelope) {

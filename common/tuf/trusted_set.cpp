@@ -65,6 +65,17 @@ Status TrustedSet::guard_timestamp(ByteView bytes) {
   return {};
 }
 
+void TrustedSet::notice_rotation(ByteView snapshot) {
+  const auto envelope = parse_envelope(snapshot, kMaxSnapshotBytes);
+  if (!envelope || !parse_snapshot(*envelope)) return;  // damaged: tells nothing
+  const RoleKeys& role = root_.roles.find(kSnapshot)->second;
+  const auto is_current = [&](const FileSignature& signature) {
+    return std::find(role.keyids.begin(), role.keyids.end(), signature.keyid) != role.keyids.end();
+  };
+  const auto current = std::count_if(envelope->signatures.begin(), envelope->signatures.end(), is_current);
+  snapshot_key_rotated_ = current < role.threshold;
+}
+
 Result<TimestampChange> TrustedSet::update_timestamp(ByteView bytes) {
   TRY_ASSIGN(Envelope envelope, parse_envelope(bytes, kMaxTimestampBytes).within(kTimestamp));
   TRY_ASSIGN(Timestamp next, parse_timestamp(envelope).within(kTimestamp));
@@ -75,7 +86,7 @@ Result<TimestampChange> TrustedSet::update_timestamp(ByteView bytes) {
       TRY(check_expiry(kTimestamp, timestamp_->expires));
       return TimestampChange::same;
     }
-    if (next.snapshot.version < timestamp_->snapshot.version)
+    if (!snapshot_key_rotated_ && next.snapshot.version < timestamp_->snapshot.version)
       return rollback_error("the snapshot in timestamp", next.snapshot.version, timestamp_->snapshot.version);
   }
   TRY(check_expiry(kTimestamp, next.expires));
@@ -150,10 +161,9 @@ Status TrustedSet::verify_by_delegator(std::string_view role, std::string_view d
                                        const Envelope& envelope) const {
   if (delegator == kRoot) return verify_by_root(role, envelope);
   const Targets* parent = targets(delegator);
-  const Delegation* delegation = parent == nullptr ? nullptr : parent->delegation(role);
-  if (delegation == nullptr)
-    return Error(Code::unknown_key, "\"" + std::string(delegator) + "\" does not delegate to it");
-  return verify_threshold(parent->delegation_keys, delegation->keys, envelope, foreign_);
+  const RoleKeys* keys = parent == nullptr ? nullptr : parent->delegated_keys(role);
+  if (keys == nullptr) return Error(Code::unknown_key, "\"" + std::string(delegator) + "\" does not delegate to it");
+  return verify_threshold(parent->delegation_keys, *keys, envelope, foreign_);
 }
 
 Status TrustedSet::check_authority(std::string_view role, std::string_view delegator) const {

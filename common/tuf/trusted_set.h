@@ -41,6 +41,11 @@ class TrustedSet {
   // The local timestamp as a guard against rollback; its expiry does not matter. One that does not verify under the
   // present root guards nothing (that is how a repository recovers from a fast-forward attack).
   Status guard_timestamp(ByteView bytes);
+  // The local snapshot, before update_timestamp(): when it is whole and was signed by keys that the root no longer
+  // names, the snapshot's versions may begin anew. So a repository comes back from a fast-forward attack with a new
+  // snapshot key alone, and an old snapshot still does not come back: its keys are gone. What such a recovery forgets
+  // of the models' roles is held by the release counter (assignment.h), which offline keys sign.
+  void notice_rotation(ByteView snapshot);
   // metadata_rollback for a lower version or a lower version of the snapshot; metadata_expired (also when the trusted
   // one of the same version is).
   Result<TimestampChange> update_timestamp(ByteView bytes);
@@ -86,6 +91,7 @@ class TrustedSet {
   bool root_is_final_ = false;
   std::optional<Timestamp> timestamp_;
   std::optional<Snapshot> snapshot_;
+  bool snapshot_key_rotated_ = false;
   bool snapshot_matches_ = false;  // length and hashes are those that the timestamp lists
   std::map<std::string, Loaded, std::less<>> targets_;
 };

@@ -235,10 +235,46 @@ TEST(TargetsMetadata, RefusesADelegationByPathAndHashOrByNeither) {
   EXPECT_EQ(targets_error(part), Code::malformed);
 }
 
-TEST(TargetsMetadata, SaysThatHashBinsAreNotUnderstood) {
+TEST(TargetsMetadata, DelegatesToHashBinsOrToNamedRolesAndNotToBoth) {
   Json part = targets_part();
-  part["delegations"] = {{"keys", Json::object()}, {"succinct_roles", {{"bit_length", 4}}}};
-  EXPECT_EQ(targets_error(part), Code::unsupported);
+  const Json bins = {{"keyids", {"k"}}, {"threshold", 1}, {"bit_length", 4}, {"name_prefix", "bin"}};
+  part["delegations"] = {{"keys", Json::object()}, {"succinct_roles", bins}};
+  EXPECT_EQ(targets_error(part), Code::ok);
+  part["delegations"]["roles"] = Json::array();
+  EXPECT_EQ(targets_error(part), Code::malformed);
+  part["delegations"] = {{"keys", Json::object()}};
+  EXPECT_EQ(targets_error(part), Code::malformed);
+}
+
+TEST(TargetsMetadata, RefusesHashBinsOfAWrongShape) {
+  const Json good = {{"keyids", {"k"}}, {"threshold", 1}, {"bit_length", 4}, {"name_prefix", "bin"}};
+  const std::vector<std::pair<const char*, Json>> wrong = {{"bit_length", 0}, {"bit_length", 33}, {"bit_length", "4"},
+                                                           {"threshold", 0},  {"name_prefix", 7}, {"keyids", "k"}};
+  for (const auto& [field, value] : wrong) {
+    Json part = targets_part();
+    part["delegations"] = {{"keys", Json::object()}, {"succinct_roles", good}};
+    part["delegations"]["succinct_roles"][field] = value;
+    EXPECT_EQ(targets_error(part), Code::malformed) << field << value;
+  }
+}
+
+TEST(HashBins, TakeAPathByTheFirstBitsOfItsHash) {
+  // SHA-256 of "abc" begins with ba7816bf.
+  HashBins bins{.keys = {}, .bits = 1, .prefix = "b"};
+  EXPECT_EQ(bins.bin_of("abc"), "b-1");
+  bins.bits = 4;
+  EXPECT_EQ(bins.bin_of("abc"), "b-b");
+  bins.bits = 5;  // 10111 and two digits, since the last bin is 1f
+  EXPECT_EQ(bins.bin_of("abc"), "b-17");
+  bins.bits = 32;
+  EXPECT_EQ(bins.bin_of("abc"), "b-ba7816bf");
+}
+
+TEST(HashBins, HaveTheNamesOfTheirNumbersAndNoOthers) {
+  const HashBins bins{.keys = {}, .bits = 5, .prefix = "b"};
+  for (const char* name : {"b-00", "b-0a", "b-1f"}) EXPECT_TRUE(bins.has(name)) << name;
+  for (const char* name : {"b-20", "b-0", "b-000", "b-0A", "b-+1", "b_00", "c-00", "b-", "b", "", "bb-00", "b-0g"})
+    EXPECT_FALSE(bins.has(name)) << name;
 }
 
 TEST(PathPattern, NeverCrossesASlash) {

@@ -205,6 +205,39 @@ TEST_F(RefreshTest, IsNotWedgedByDamagedLocalMetadata) {
   }
 }
 
+TEST_F(RefreshTest, IsNotWedgedByLocalMetadataThatIsTooLargeToBeRead) {
+  ASSERT_EQ(client.refresh(), Code::ok);
+  for (const char* role : {"timestamp", "snapshot", "targets"}) {
+    client.store.oversized = role;
+    EXPECT_EQ(client.refresh(), Code::ok) << role << client.message;
+  }
+}
+
+TEST_F(RefreshTest, IsNotWedgedByAModelsRoleThatWasHalfWritten) {
+  repository.delegate("targets", "mnist", {"mnist/*"}, true);
+  ASSERT_TRUE(add_target(repository.roles.at("mnist"), "mnist/1", Repository::target_of("index")));
+  repository.publish();
+  ASSERT_EQ(client.refresh(), Code::ok);
+  ASSERT_EQ(client.find("mnist/1"), Code::ok);
+  const Bytes whole = client.store.files.at("mnist");
+  for (const std::size_t size : {std::size_t{0}, whole.size() / 2, whole.size() - 1}) {
+    client.store.files["mnist"].resize(size);
+    ASSERT_EQ(client.refresh(), Code::ok);
+    EXPECT_EQ(client.find("mnist/1"), Code::ok) << size << client.message;
+    EXPECT_EQ(client.store.files["mnist"], whole);
+  }
+}
+
+TEST_F(RefreshTest, TakesNoSnapshotUnderATimestampThatHasExpired) {
+  auto set = TrustedSet::create(repository.source.files["1.root.json"], kStart);
+  ASSERT_TRUE(set);
+  repository.expires = kStart - 1s;
+  repository.publish_timestamp();
+  ASSERT_TRUE(set->finish_root());
+  ASSERT_TRUE(set->guard_timestamp(repository.source.files["timestamp.json"]));  // guards, expired or not
+  EXPECT_EQ(set->update_snapshot(repository.source.files["1.snapshot.json"]).error().code(), Code::metadata_expired);
+}
+
 TEST_F(RefreshTest, StopsWhenAGuardCannotBeReadJustNow) {
   ASSERT_EQ(client.refresh(), Code::ok);
   for (const char* role : {"timestamp", "snapshot"}) {

@@ -24,6 +24,7 @@ class MemoryStore final : public MetadataStore {
  public:
   Result<Bytes> load(std::string_view role) override {
     if (broken == role) return Error(Code::io, "the disk says no");
+    if (oversized == role) return Error(Code::too_large, "over the bound");
     const auto found = files.find(role);
     if (found == files.end()) return Error(Code::not_found, std::string(role));
     return found->second;
@@ -40,7 +41,7 @@ class MemoryStore final : public MetadataStore {
   }
   std::map<std::string, Bytes, std::less<>> files;
   std::vector<std::string> saved;
-  std::string broken;
+  std::string broken, oversized;
   bool full = false;
 };
 

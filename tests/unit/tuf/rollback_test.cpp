@@ -132,6 +132,46 @@ TEST_F(Rollback, IsTheWayBackFromAFastForwardOfTheSnapshot) {
   EXPECT_EQ(client.store.version("snapshot"), 1);
 }
 
+TEST_F(Rollback, IsTheWayBackFromAFastForwardOfTheSnapshotWithANewSnapshotKeyAlone) {
+  publish_snapshot_by("snapshot", 1'000'000);
+  publish_timestamp_by("timestamp", 3);
+  ASSERT_EQ(client.refresh(), Code::ok) << client.message;
+  publish_snapshot_by("snapshot", 3);
+  publish_timestamp_by("timestamp", 4);
+  ASSERT_EQ(client.refresh(), Code::metadata_rollback);
+  rotate({"snapshot"});
+  publish_snapshot_by("snapshot-new", 3);
+  publish_timestamp_by("timestamp", 2);  // of the timestamp nothing is forgotten
+  EXPECT_EQ(client.refresh(), Code::metadata_rollback);
+  publish_timestamp_by("timestamp", 4);
+  EXPECT_EQ(client.refresh(), Code::ok) << client.message;
+  EXPECT_EQ(client.store.version("snapshot"), 3);
+  publish_snapshot_by("snapshot-new", 2);  // and under the new key it holds again
+  publish_timestamp_by("timestamp", 5);
+  EXPECT_EQ(client.refresh(), Code::metadata_rollback);
+}
+
+TEST_F(Rollback, IsNotMadePossibleByDamageToTheLocalSnapshot) {
+  client.store.files["snapshot"] = bytes_of("{\"signed\":");
+  publish_snapshot_by("snapshot", 1);
+  publish_timestamp_by("timestamp", 3);
+  EXPECT_EQ(client.refresh(), Code::metadata_rollback);
+  client.store.files.erase("snapshot");
+  EXPECT_EQ(client.refresh(), Code::metadata_rollback);
+}
+
+TEST_F(Rollback, ToASnapshotOfARotatedKeyIsRefused) {
+  const Bytes old = repository.source.files["2.snapshot.json"];
+  rotate({"snapshot"});
+  publish_snapshot_by("snapshot-new", 3);
+  publish_timestamp_by("timestamp", 3);
+  ASSERT_EQ(client.refresh(), Code::ok) << client.message;
+  repository.source.files["2.snapshot.json"] = old;
+  repository.snapshot_file = *Document::describe(old);
+  publish_timestamp_by("timestamp", 4);
+  EXPECT_EQ(client.refresh(), Code::metadata_rollback);
+}
+
 TEST_F(Rollback, IsTheWayBackFromAFastForwardOfTargets) {
   Document ahead = repository.targets;
   ahead.edit()["version"] = 1'000'000;

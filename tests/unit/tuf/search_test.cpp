@@ -257,6 +257,58 @@ TEST_F(SearchTest, AWithdrawnReleaseIsNotFound) {
   EXPECT_FALSE(client.found());
 }
 
+// Targets that are kept in 16 bins; all of them are signed by the key "bins".
+class BinSearch : public SearchTest {
+ protected:
+  BinSearch() {
+    const Key bins = Repository::public_key(repository.key("bins"));
+    repository.targets.edit()["delegations"] = {
+        {"keys", {{bins.id, bins.object}}},
+        {"succinct_roles", {{"keyids", {bins.id}}, {"threshold", 1}, {"bit_length", 4}, {"name_prefix", "bin"}}}};
+  }
+  void publish_bin(const std::string& name, Document bin, const std::string& signer = "bins") {
+    Repository::sign(bin, {&repository.key(signer)});
+    repository.list(name + ".json", repository.put("1." + name + ".json", bin));
+  }
+  static Document bin_with(const std::string& path) {
+    Document bin = make_targets(kStart + 24h);
+    EXPECT_TRUE(add_target(bin, path, Repository::target_of(path)));
+    return bin;
+  }
+};
+
+TEST_F(BinSearch, AsksForTheBinOfThePathAlone) {
+  publish_bin("bin-b", bin_with("abc"));  // SHA-256 of "abc" begins with b
+  EXPECT_EQ(visited("abc"), Names{"bin-b"});
+  EXPECT_EQ(outcome, Code::ok) << client.message;
+  EXPECT_EQ(found_in(), "bin-b");
+}
+
+TEST_F(BinSearch, FindsNothingInTheBinOfAnotherPath) {
+  publish_bin("bin-b", make_targets(kStart + 24h));
+  publish_bin("bin-0", bin_with("abc"));
+  EXPECT_EQ(visited("abc"), Names{"bin-b"});
+  EXPECT_EQ(found_in(), "");
+}
+
+TEST_F(BinSearch, RefusesABinThatItsKeyDidNotSign) {
+  publish_bin("bin-b", bin_with("abc"), "targets");
+  EXPECT_EQ(visited("abc"), Names{"bin-b"});
+  EXPECT_EQ(outcome, Code::threshold_not_met);
+}
+
+TEST_F(BinSearch, EndsWithTheBinAlsoForTheSiblingsOfItsAncestors) {
+  Document owner = repository.targets;  // the same bins, one level down
+  repository.targets = make_targets(kStart + 24h);
+  repository.delegate("targets", "a", {"*"});
+  repository.delegate("targets", "z", {"*"});
+  repository.roles.at("a").edit()["delegations"] = owner.signed_part().at("delegations");
+  add("z", "abc");
+  publish_bin("bin-b", make_targets(kStart + 24h));
+  EXPECT_EQ(visited("abc"), (Names{"a", "bin-b"}));
+  EXPECT_EQ(found_in(), "");
+}
+
 TEST_F(SearchTest, EscapesRoleNamesInFileNames) {
   repository.delegate("targets", "../evil", {"*"});
   add("../evil", "file");
