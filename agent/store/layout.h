@@ -1,7 +1,7 @@
 // Where things lie in the agent's state folder. Pure: names only.
 //
 //   agent.db  device.key  lock  agent.sock
-//   metadata/<role>.json       trusted TUF files, exactly as received
+//   metadata/<role>.json       trusted TUF files, exactly as received; root.copy is a second root.json
 //   blobs/<hex>                verified files of packages, 0444; also manifests and indexes
 //   staging/<hex>.part         a download under way, with its journal <hex>.journal
 //   staging/<hex>.from-<base hex>.delta   the same of a delta; <hex>.applied is what is made of it

@@ -12,6 +12,11 @@ namespace {
 // only keeps a bug from becoming an endless loop.
 constexpr int kMaxSteps = 1024;
 
+// A metadata file may take this long and, for each of its bytes, as long as a slow link (GPRS) needs. So a server that
+// drips holds a device for half a minute over a timestamp, and a device on a bad link still gets a long list.
+constexpr std::chrono::seconds kPatience{30};
+constexpr std::uint64_t kSlowestLink = 4096;  // bytes a second
+
 // The document that was accepted before, read again; its expiry and nonce were looked at when it came.
 Result<tuf::Assignment> reread(const tuf::Targets& targets, const Accepted& accepted, const std::string& device,
                                tuf::ForeignVerify foreign) {
@@ -50,11 +55,19 @@ asio::awaitable<Result<Bytes>> Trust::get(tuf::NeedFile need) {
   net::ClientRequest request;
   request.target = "/api/v1/metadata/" + need.name;
   request.max_body = static_cast<std::size_t>(need.max_length);
+  request.deadline = kPatience + std::chrono::seconds(need.max_length / kSlowestLink);
   auto answer = co_await client_.send(std::move(request));
   if (!answer) co_return std::move(answer).error().within("fetching " + need.name);
   if (!answer->ok()) co_return wire::decode_problem(answer->status, answer->body).within("fetching " + need.name);
   const ByteView body = as_bytes(answer->body);
   co_return Bytes(body.begin(), body.end());
+}
+
+Result<tuf::Refresh> Trust::begin(WallTime now) {
+  auto refresh = tuf::Refresh::start(store_, now, foreign_);
+  if (refresh || refresh.error().code() == Code::io) return refresh;  // what cannot be read just now is not damaged
+  TRY(store_.restore_root(now, foreign_).within("restoring the trusted root (" + refresh.error().message() + ")"));
+  return tuf::Refresh::start(store_, now, foreign_);
 }
 
 asio::awaitable<Status> Trust::walk(tuf::Refresh& refresh) {
@@ -80,7 +93,7 @@ WallTime Trust::signed_time() {
 
 asio::awaitable<Result<Accepted>> Trust::accept(std::string document, std::int64_t last_version, std::string nonce,
                                                 WallTime now) {
-  CO_TRY_ASSIGN(tuf::Refresh refresh, tuf::Refresh::start(store_, now, foreign_));
+  CO_TRY_ASSIGN(tuf::Refresh refresh, begin(now));
   Status walked = co_await walk(refresh);
   if (!walked) co_return std::move(walked).error().within("refreshing metadata");
   tuf::AssignmentRules rules;
@@ -100,7 +113,7 @@ asio::awaitable<Result<Accepted>> Trust::accept(std::string document, std::int64
 }
 
 asio::awaitable<Status> Trust::agree(Accepted accepted, update::Target target, std::int64_t floor, WallTime now) {
-  CO_TRY_ASSIGN(tuf::Refresh refresh, tuf::Refresh::start(store_, now, foreign_));
+  CO_TRY_ASSIGN(tuf::Refresh refresh, begin(now));
   Status walked = co_await walk(refresh);
   if (!walked) co_return std::move(walked).within("refreshing metadata");
   const tuf::Targets* targets = refresh.trusted().targets();

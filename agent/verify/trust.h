@@ -45,6 +45,7 @@ class Trust {
   boost::asio::awaitable<Status> agree(Accepted accepted, update::Target target, std::int64_t floor, WallTime now);
 
  private:
+  Result<tuf::Refresh> begin(WallTime now);
   boost::asio::awaitable<Status> walk(tuf::Refresh& refresh);
   boost::asio::awaitable<Result<Bytes>> get(tuf::NeedFile need);
 
