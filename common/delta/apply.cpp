@@ -124,7 +124,7 @@ class Reader {
       const auto distance = static_cast<std::uint64_t>(in_.signed_varint());
       TRY_ASSIGN(before, base_range(distance, shape.bytes()));
     }
-    return decode_tensor(shape, in_, before, out_);
+    return tensors_.decode(shape, in_, before, out_);
   }
 
   struct FreeContext {
@@ -133,6 +133,7 @@ class Reader {
   NumberReader& in_;
   ByteView base_;
   CheckedSink& out_;
+  TensorDecoder tensors_;
   std::uint64_t cursor_ = 0;
   std::unique_ptr<ZSTD_DCtx, FreeContext> context_;
 };

@@ -14,8 +14,10 @@ inline constexpr std::size_t kHeaderBytes = 4 + 4 + 8 + 8 + 32 + 32;
 // What the decoder allocates is bounded by these, whatever a delta says.
 inline constexpr std::size_t kMaxPlain = 1 << 20;        // bytes that one segment without elements makes
 inline constexpr std::size_t kMaxPrefix = 4 << 20;       // of the base that one such segment may refer to (mapped)
-inline constexpr std::size_t kChunkElements = 1 << 16;   // elements coded together
-inline constexpr std::size_t kMaxFactorBytes = 1 << 20;  // of the low-rank factors, in memory
+inline constexpr std::size_t kChunkElements = 1 << 17;   // elements coded together
+inline constexpr std::size_t kMaxChunkPlain = 9 << 16;   // bytes of their plain bits: 36 an element
+inline constexpr std::size_t kOutElements = 1 << 14;     // decoded before they are given on
+inline constexpr std::size_t kMaxFactorBytes = 1 << 20;  // of a tensor's factors, scales and gains, in memory
 inline constexpr std::size_t kMaxRank = 32;
 inline constexpr std::size_t kMaxColumns = 1 << 16;       // columns whose scale is tracked
 inline constexpr std::size_t kMaxTableBytes = 64 * 1024;  // of one tensor's frequency tables, compressed

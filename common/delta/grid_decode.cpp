@@ -93,7 +93,7 @@ class GridDecoder {
 
  private:
   Status decode(const Chunk& chunk, std::size_t count, std::uint8_t* out) {
-    TRY_ASSIGN(RansDecoder decoder, RansDecoder::start(chunk.coded, chunk.coded_size));
+    TRY_ASSIGN(RansDecoder decoder, RansDecoder::start(chunk.coded, chunk.coded_size, count));
     BitReader bits(chunk.plain, chunk.plain_size);
     int worst = 0;
     for (std::size_t i = 0; i < count; ++i) {

@@ -12,6 +12,7 @@ namespace {
 constexpr std::size_t kRanks[] = {8, 16, 32};
 constexpr std::uint64_t kMinForRank = 4096;  // elements below which factors never pay
 constexpr int kPackLevel = 19;
+constexpr double kRoundingShare = 0.05;  // what rounding the factors adds to what they leave over
 
 void put_packed(const Bytes& plain, Bytes& out) {
   Bytes packed(ZSTD_compressBound(plain.size()));
@@ -131,7 +132,8 @@ class GridEncoder {
   std::size_t columns_;
   GridScales scales_;
   Counts counts_;
-  std::vector<std::uint8_t> contexts_, symbols_;
+  std::vector<std::uint16_t> contexts_;
+  std::vector<std::uint8_t> symbols_;
   std::vector<int> escapes_;
 };
 
@@ -148,11 +150,11 @@ std::vector<std::uint8_t> zeros_in(const TensorShape& shape, ByteView base) {
   return shape.type == ElementType::bf16 ? zeros_of<Bf16>(shape, base) : zeros_of<F32>(shape, base);
 }
 
-Decomposition decompose_grid(const TensorShape& shape, const Grid& grid) {
+std::vector<float> changes(const TensorShape& shape, const Grid& grid) {
   std::vector<float> change(shape.elements());
   for (std::size_t i = 0; i < change.size(); ++i)
     change[i] = static_cast<float>(grid.places[i] * step_size(grid.steps[i / shape.columns]));
-  return decompose(change, static_cast<std::size_t>(shape.rows), static_cast<std::size_t>(shape.columns), kMaxRank);
+  return change;
 }
 
 bool may_have_rank(const TensorShape& shape) {
@@ -167,10 +169,13 @@ EncodedTensor encode_grid(const TensorShape& shape, ByteView base, const Grid& g
   const Factors none{.rank = 0, .scale_log2 = 0, .rows = 0, .columns = 0, .left = {}, .right = {}, .pairs = {}};
   EncodedTensor best{GridEncoder(shape, grid, zeros, none).encode(), TensorMode::grid, 0};
   if (!may_have_rank(shape)) return best;
-  const Decomposition whole = decompose_grid(shape, grid);
+  const std::vector<float> change = changes(shape, grid);
+  const LowRank whole =
+      decompose(change, static_cast<std::size_t>(shape.rows), static_cast<std::size_t>(shape.columns), kMaxRank);
   for (std::size_t rank : kRanks) {
     if (rank > whole.rank || 2 * rank * (shape.rows + shape.columns) > kMaxFactorBytes) break;
-    const Factors factors = quantise(whole, rank);
+    const LowRank cut = truncated(whole, rank);
+    const Factors factors = quantise(cut, kRoundingShare * left_over(change, cut) / double(change.size()));
     Bytes with = GridEncoder(shape, grid, zeros, factors).encode();
     if (with.size() >= best.bytes.size()) break;  // more would not pay either
     best = {std::move(with), TensorMode::grid, rank};

@@ -1,4 +1,5 @@
 #include "common/delta/delta.h"
+#include "common/delta/parameters.h"
 
 #include <algorithm>
 
@@ -29,22 +30,28 @@ void skip(NumberReader& in, std::uint64_t size) {
   }
 }
 
+// Parameters and tables are small and bounded, so they are read as a decoder reads them.
 void skip_tensor_body(NumberReader& in, DeltaPart& part) {
   part.mode = static_cast<TensorMode>(in.fixed(1));
-  part.rank = in.fixed(1);
-  if (part.rank > kMaxRank) in.fail("a tensor's rank is out of range");
-  if (part.mode == TensorMode::alone && part.type != ElementType::i8) (void)in.fixed(1);
-  if (part.mode == TensorMode::grid) {
+  if (part.mode == TensorMode::difference) {
+    const auto parameters = read_parameters(in, {part.type, part.rows, part.columns});
+    if (!parameters) return in.fail(parameters.error().message());
+    part.rank = parameters->factors.rank;
+  } else if (part.mode == TensorMode::grid) {
+    part.rank = in.fixed(1);
+    if (part.rank > kMaxRank) return in.fail("a tensor's rank is out of range");
     (void)in.varint();
     skip(in, in.varint());
-  }
-  if (part.rank > 0) {
-    (void)in.signed_varint();
+    if (part.rank > 0) (void)in.signed_varint();
     skip(in, 2 * part.rank);
-    for (int i = 0; i < 3; ++i) skip(in, in.varint());
+    for (int i = 0; i < 3 && part.rank > 0; ++i) skip(in, in.varint());
+  } else if (part.type != ElementType::i8) {
+    (void)in.fixed(1);
   }
-  (void)in.varint();
-  skip(in, in.varint());
+  if (const std::uint64_t plain = in.varint(); plain > 0) {
+    const std::uint64_t packed = in.varint();
+    skip(in, packed == 0 ? plain : packed);
+  }
   const std::uint64_t elements = part.rows * part.columns;
   for (std::uint64_t done = 0; done < elements && in.ok(); done += kChunkElements) {
     const std::uint64_t coded = in.varint(), plain = in.varint();

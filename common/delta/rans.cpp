@@ -50,10 +50,18 @@ void normalise(std::span<const std::uint32_t> counts, std::uint16_t* out) {
 }  // namespace
 
 Model Model::from_counts(const Counts& counts) {
-  Model model;
-  model.frequencies_.resize(counts.contexts() * kSymbols);
+  Model model(counts.contexts());
   for (std::size_t c = 0; c < counts.contexts(); ++c) normalise(counts.of(c), model.frequencies_.data() + c * kSymbols);
   return model;
+}
+
+void Model::clear(std::size_t context) {
+  std::fill_n(frequencies_.begin() + static_cast<std::ptrdiff_t>(context * kSymbols), kSymbols, std::uint16_t{0});
+}
+
+void Model::set(std::size_t context, std::span<const std::uint16_t> frequencies) {
+  std::copy(frequencies.begin(), frequencies.end(),
+            frequencies_.begin() + static_cast<std::ptrdiff_t>(context * kSymbols));
 }
 
 bool Model::used(std::size_t context) const {
@@ -69,55 +77,85 @@ double Model::cost_bits(const Counts& counts) const {
   return bits;
 }
 
-// Per context: number of runs of used symbols; each run as gap, length and the frequencies.
-void Model::write(Bytes& out) const {
-  for (std::size_t c = 0; c < contexts(); ++c) {
-    const std::uint16_t* f = frequencies_.data() + c * kSymbols;
-    std::vector<std::pair<std::size_t, std::size_t>> runs;
-    for (std::size_t s = 0; s < kSymbols;) {
-      if (f[s] == 0) {
-        ++s;
-        continue;
-      }
-      const std::size_t begin = s;
-      while (s < kSymbols && f[s] != 0) ++s;
-      runs.emplace_back(begin, s);
+namespace {
+
+// Number of runs of used symbols; each run as gap, length and the frequencies.
+void write_context(std::span<const std::uint16_t> f, Bytes& out) {
+  std::vector<std::pair<std::size_t, std::size_t>> runs;
+  for (std::size_t s = 0; s < kSymbols;) {
+    if (f[s] == 0) {
+      ++s;
+      continue;
     }
-    write_varint(out, static_cast<std::uint32_t>(runs.size()));
-    std::size_t at = 0;
-    for (const auto& [begin, end] : runs) {
-      write_varint(out, static_cast<std::uint32_t>(begin - at));
-      write_varint(out, static_cast<std::uint32_t>(end - begin));
-      for (std::size_t s = begin; s < end; ++s) write_varint(out, f[s]);
-      at = end;
-    }
+    const std::size_t begin = s;
+    while (s < kSymbols && f[s] != 0) ++s;
+    runs.emplace_back(begin, s);
+  }
+  write_varint(out, static_cast<std::uint32_t>(runs.size()));
+  std::size_t at = 0;
+  for (const auto& [begin, end] : runs) {
+    write_varint(out, static_cast<std::uint32_t>(begin - at));
+    write_varint(out, static_cast<std::uint32_t>(end - begin));
+    for (std::size_t s = begin; s < end; ++s) write_varint(out, f[s]);
+    at = end;
   }
 }
 
-Result<Model> Model::read(ByteView bytes, std::size_t contexts) {
-  const Error wrong(Code::malformed, "frequency tables are damaged");
-  Model model;
-  model.frequencies_.resize(contexts * kSymbols);
-  for (std::size_t c = 0; c < contexts; ++c) {
-    std::uint16_t* f = model.frequencies_.data() + c * kSymbols;
-    std::uint32_t runs = 0, total = 0;
-    if (!read_varint(bytes, runs) || runs > kSymbols) return wrong;
-    std::size_t at = 0;
-    for (std::uint32_t run = 0; run < runs; ++run) {
-      std::uint32_t gap = 0, length = 0;
-      if (!read_varint(bytes, gap) || !read_varint(bytes, length)) return wrong;
-      if (gap > kSymbols || length == 0 || length > kSymbols || at + gap + length > kSymbols) return wrong;
-      at += gap;
-      for (std::uint32_t i = 0; i < length; ++i, ++at) {
-        std::uint32_t value = 0;
-        if (!read_varint(bytes, value) || value == 0 || value > kProbTotal) return wrong;
-        f[at] = static_cast<std::uint16_t>(value);
-        total += value;
-      }
+// False at damage. Without any run the context is unused.
+bool read_context(ByteView& bytes, std::uint16_t* f) {
+  std::uint32_t runs = 0, total = 0;
+  if (!read_varint(bytes, runs) || runs > kSymbols) return false;
+  std::size_t at = 0;
+  for (std::uint32_t run = 0; run < runs; ++run) {
+    std::uint32_t gap = 0, length = 0;
+    if (!read_varint(bytes, gap) || !read_varint(bytes, length)) return false;
+    if (gap > kSymbols || length == 0 || length > kSymbols || at + gap + length > kSymbols) return false;
+    at += gap;
+    for (std::uint32_t i = 0; i < length; ++i, ++at) {
+      std::uint32_t value = 0;
+      if (!read_varint(bytes, value) || value == 0 || value > kProbTotal) return false;
+      f[at] = static_cast<std::uint16_t>(value);
+      total += value;
     }
-    if (runs != 0 && total != kProbTotal) return wrong;
   }
-  if (!bytes.empty()) return wrong;
+  return runs == 0 || total == kProbTotal;
+}
+
+Error damaged() { return Error(Code::malformed, "frequency tables are damaged"); }
+
+}  // namespace
+
+void Model::write(Bytes& out) const {
+  for (std::size_t c = 0; c < contexts(); ++c) write_context(of(c), out);
+}
+
+Result<Model> Model::read(ByteView bytes, std::size_t contexts) {
+  Model model(contexts);
+  for (std::size_t c = 0; c < contexts; ++c)
+    if (!read_context(bytes, model.frequencies_.data() + c * kSymbols)) return damaged();
+  if (!bytes.empty()) return damaged();
+  return model;
+}
+
+// Each used context: the gap since the last one, and what write_context says.
+void Model::write_used(Bytes& out) const {
+  std::size_t next = 0;
+  for (std::size_t c = 0; c < contexts(); ++c) {
+    if (!used(c)) continue;
+    write_varint(out, static_cast<std::uint32_t>(c - next));
+    write_context(of(c), out);
+    next = c + 1;
+  }
+}
+
+Result<Model> Model::read_used(ByteView bytes, std::size_t contexts) {
+  Model model(contexts);
+  for (std::size_t next = 0; !bytes.empty(); ++next) {
+    std::uint32_t gap = 0;
+    if (!read_varint(bytes, gap) || gap >= contexts || next + gap >= contexts) return damaged();
+    next += gap;
+    if (!read_context(bytes, model.frequencies_.data() + next * kSymbols) || !model.used(next)) return damaged();
+  }
   return model;
 }
 
@@ -131,49 +169,59 @@ RansEncoder::RansEncoder(const Model& model) : entries_(model.contexts() * kSymb
   }
 }
 
-void RansEncoder::encode(std::span<const std::uint8_t> contexts, std::span<const std::uint8_t> symbols,
+void RansEncoder::encode(std::span<const std::uint16_t> contexts, std::span<const std::uint8_t> symbols,
                          Bytes& out) const {
-  std::array<std::uint32_t, 2> state = {kLow, kLow};
+  const std::size_t states = states_for(symbols.size());
+  std::array<std::uint32_t, kStates> state;
+  state.fill(kLow);
   std::vector<std::uint16_t> words;
   words.reserve(symbols.size());
   for (std::size_t i = symbols.size(); i-- > 0;) {
     const Entry& entry = entries_[contexts[i] * kSymbols + symbols[i]];
-    std::uint32_t& x = state[i & 1];
+    std::uint32_t& x = state[i & (states - 1)];
     if (x >= (std::uint64_t{kLow} >> kProbBits << 16) * entry.frequency) {
       words.push_back(static_cast<std::uint16_t>(x));
       x >>= 16;
     }
     x = (x / entry.frequency << kProbBits) + x % entry.frequency + entry.start;
   }
-  for (std::uint32_t x : state)
-    for (unsigned shift = 0; shift < 32; shift += 8) out.push_back(static_cast<std::uint8_t>(x >> shift));
+  for (std::size_t i = 0; i < states; ++i)
+    for (unsigned shift = 0; shift < 32; shift += 8) out.push_back(static_cast<std::uint8_t>(state[i] >> shift));
   for (std::size_t i = words.size(); i-- > 0;) {
     out.push_back(static_cast<std::uint8_t>(words[i]));
     out.push_back(static_cast<std::uint8_t>(words[i] >> 8));
   }
 }
 
+void RansTable::fill(std::span<const std::uint16_t> frequencies) {
+  std::uint32_t slot = 0;
+  for (std::size_t s = 0; s < kSymbols; ++s) {
+    const std::uint32_t frequency = frequencies[s];
+    start_frequency[s] = slot << 16 | frequency;
+    std::fill_n(symbol.begin() + slot, frequency, static_cast<std::uint8_t>(s));
+    slot += frequency;
+  }
+  if (slot != 0) return;
+  symbol.fill(0);
+  start_frequency[0] = kProbTotal;  // keeps the state as it is
+}
+
 RansTables::RansTables(const Model& model) : index_(model.contexts()) {
-  tables_.emplace_back();
-  tables_.back().start_frequency[0] = kProbTotal;  // keeps the state as it is
+  tables_.emplace_back().fill(std::array<std::uint16_t, kSymbols>{});
   for (std::size_t c = 0; c < model.contexts(); ++c) {
     if (!model.used(c)) continue;
     index_[c] = static_cast<std::uint16_t>(tables_.size());
-    RansTable& table = tables_.emplace_back();
-    std::uint32_t slot = 0;
-    for (std::size_t s = 0; s < kSymbols; ++s) {
-      const std::uint32_t frequency = model.frequency(c, s);
-      table.start_frequency[s] = slot << 16 | frequency;
-      for (std::uint32_t i = 0; i < frequency; ++i) table.symbol[slot++] = static_cast<std::uint8_t>(s);
-    }
+    tables_.emplace_back().fill(model.of(c));
   }
 }
 
-Result<RansDecoder> RansDecoder::start(ByteView bytes, std::size_t size) {
-  if (size < 8) return Error(Code::malformed, "coded numbers are cut short");
+Result<RansDecoder> RansDecoder::start(ByteView bytes, std::size_t size, std::size_t symbols) {
   RansDecoder decoder;
-  for (std::size_t i = 0; i < 8; ++i) decoder.state_[i / 4] |= static_cast<std::uint32_t>(bytes[i]) << (i % 4 * 8);
-  decoder.at_ = bytes.data() + 8;
+  decoder.last_ = states_for(symbols) - 1;
+  const std::size_t states = 4 * (decoder.last_ + 1);
+  if (size < states) return Error(Code::malformed, "coded numbers are cut short");
+  for (std::size_t i = 0; i < states; ++i) decoder.state_[i / 4] |= static_cast<std::uint32_t>(bytes[i]) << (i % 4 * 8);
+  decoder.at_ = bytes.data() + states;
   decoder.end_ = bytes.data() + size;
   return decoder;
 }

@@ -1,4 +1,4 @@
-// A static range coder (rANS, two interleaved states, 16-bit renormalisation) over symbols of 8 bits with many
+// A static range coder (rANS, interleaved states, 16-bit renormalisation) over symbols of 8 bits with many
 // contexts, and the plain bits beside it. Source: J. Duda, "Asymmetric numeral systems", arXiv 1311.2540. Pure.
 #pragma once
 
@@ -33,13 +33,23 @@ class Counts {
 // Frequencies of each context, summing to kProbTotal where the context is used at all.
 class Model {
  public:
+  explicit Model(std::size_t contexts) : frequencies_(contexts * kSymbols) {}
   static Model from_counts(const Counts& counts);
   // Length in bits of coding `counts` with the model.
   double cost_bits(const Counts& counts) const;
   void write(Bytes& out) const;
   // malformed for anything but what write() makes; at most `contexts` contexts.
   static Result<Model> read(ByteView bytes, std::size_t contexts);
+  // The used contexts alone, for models of many contexts of which few are used.
+  void write_used(Bytes& out) const;
+  static Result<Model> read_used(ByteView bytes, std::size_t contexts);
 
+  // Takes what `context` has away, or gives it frequencies that sum to kProbTotal.
+  void clear(std::size_t context);
+  void set(std::size_t context, std::span<const std::uint16_t> frequencies);
+  std::span<const std::uint16_t> of(std::size_t context) const {
+    return {frequencies_.data() + context * kSymbols, kSymbols};
+  }
   std::uint16_t frequency(std::size_t context, std::size_t symbol) const {
     return frequencies_[context * kSymbols + symbol];
   }
@@ -50,11 +60,17 @@ class Model {
   std::vector<std::uint16_t> frequencies_;
 };
 
+// Several states take turns, so that a decoder has several symbols under way; where symbols are few, the bytes that
+// states cost count more.
+inline constexpr std::size_t kStates = 4;
+inline constexpr std::size_t kFewSymbols = 1024;
+constexpr std::size_t states_for(std::size_t symbols) { return symbols < kFewSymbols ? 1 : kStates; }
+
 class RansEncoder {
  public:
   explicit RansEncoder(const Model& model);
-  // The whole sequence at once (it is coded from its end). Appends to `out`.
-  void encode(std::span<const std::uint8_t> contexts, std::span<const std::uint8_t> symbols, Bytes& out) const;
+  // The whole sequence at once (it is coded from its end), with states_for() its length. Appends to `out`.
+  void encode(std::span<const std::uint16_t> contexts, std::span<const std::uint8_t> symbols, Bytes& out) const;
 
  private:
   struct Entry {
@@ -67,6 +83,9 @@ class RansEncoder {
 struct RansTable {
   std::array<std::uint8_t, kProbTotal> symbol;          // of each slot
   std::array<std::uint32_t, kSymbols> start_frequency;  // first slot << 16 | frequency
+
+  // `frequencies` sum to kProbTotal, or are all 0: then symbol 0 is certain.
+  void fill(std::span<const std::uint16_t> frequencies);
 };
 
 class RansTables {
@@ -86,11 +105,36 @@ class RansDecoder {
  public:
   // The first `size` bytes of `bytes` are coded; kReadAhead more must be there. Both must outlive the decoder.
   // malformed when too short.
-  static Result<RansDecoder> start(ByteView bytes, std::size_t size);
-  // Without a branch that depends on the data: it would be mispredicted every few symbols.
+  static Result<RansDecoder> start(ByteView bytes, std::size_t size, std::size_t symbols);
   std::uint8_t next(const RansTable& table) {
-    std::uint32_t& x = state_[turn_];
-    turn_ ^= 1;
+    const bool more = end_ - at_ >= 2;
+    const std::uint8_t* before = at_;
+    const std::uint8_t symbol = step(state_[turn_], table);
+    turn_ = (turn_ + 1) & last_;
+    if (at_ != before && !more) {
+      overrun_ = true;
+      at_ = before;
+    }
+    return symbol;
+  }
+  // `count` symbols; of(i) is the table of the i-th.
+  template <class Of>
+  void run(std::size_t count, std::uint8_t* symbols, Of of) {
+    std::size_t i = 0;
+    for (; i < count && turn_ != 0; ++i) symbols[i] = next(of(i));
+    if (last_ == kStates - 1) i = run_in_fours(i, count, symbols, of);
+    for (; i < count; ++i) symbols[i] = next(of(i));
+  }
+  // All input used and the states back where the encoder began: what a flipped bit nearly always breaks.
+  bool finished() const {
+    bool back = !overrun_ && at_ == end_;
+    for (std::size_t i = 0; i <= last_; ++i) back = back && state_[i] == (1U << 16);
+    return back;
+  }
+
+ private:
+  // Without a branch that depends on the data: it would be mispredicted every few symbols.
+  std::uint8_t step(std::uint32_t& x, const RansTable& table) {
     const std::uint32_t slot = x & (kProbTotal - 1);
     const std::uint8_t symbol = table.symbol[slot];
     const std::uint32_t entry = table.start_frequency[symbol];
@@ -98,16 +142,23 @@ class RansDecoder {
     const std::uint32_t word = at_[0] | static_cast<std::uint32_t>(at_[1]) << 8;
     const bool low = y < (1U << 16);
     x = low ? y << 16 | word : y;
-    overrun_ |= low & (at_ >= end_);
-    at_ += low & (at_ < end_) ? 2 : 0;
+    at_ += low ? 2 : 0;
     return symbol;
   }
-  // All input used and both states back where the encoder began: what a flipped bit nearly always breaks.
-  bool finished() const { return !overrun_ && at_ == end_ && state_[0] == (1U << 16) && state_[1] == (1U << 16); }
-
- private:
-  std::array<std::uint32_t, 2> state_{};
-  unsigned turn_ = 0;
+  template <class Of>
+  std::size_t run_in_fours(std::size_t i, std::size_t count, std::uint8_t* symbols, Of of) {
+    RansDecoder d = *this;  // in registers
+    for (; i + kStates <= count && d.end_ - d.at_ >= std::ptrdiff_t{2 * kStates}; i += kStates) {
+      symbols[i] = d.step(d.state_[0], of(i));
+      symbols[i + 1] = d.step(d.state_[1], of(i + 1));
+      symbols[i + 2] = d.step(d.state_[2], of(i + 2));
+      symbols[i + 3] = d.step(d.state_[3], of(i + 3));
+    }
+    *this = d;
+    return i;
+  }
+  std::array<std::uint32_t, kStates> state_{};
+  std::size_t turn_ = 0, last_ = 0;
   const std::uint8_t* at_ = nullptr;
   const std::uint8_t* end_ = nullptr;
   bool overrun_ = false;

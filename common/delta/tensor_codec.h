@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 
 #include "common/base/bytes.h"
 #include "common/delta/format.h"
@@ -25,13 +27,25 @@ struct EncodedTensor {
 
 // The cheapest way. `base` empty: alone. Both must have shape.bytes() bytes.
 EncodedTensor encode_tensor(const TensorShape& shape, ByteView base, ByteView target);
-// One mode and rank.
-Bytes encode_difference(const TensorShape& shape, ByteView base, ByteView target, std::size_t rank);
+// One mode; the rank is the encoder's choice, or as given.
+Bytes encode_difference(const TensorShape& shape, ByteView base, ByteView target,
+                        std::optional<std::size_t> rank = std::nullopt);
 Bytes encode_alone(const TensorShape& shape, ByteView target);
 
-// Reads what encode_tensor wrote and gives the elements to `sink`, at most kChunkElements at a time. `base` empty or of
-// shape.bytes(). malformed for anything that no encoder writes.
-Status decode_tensor(const TensorShape& shape, NumberReader& in, ByteView base, ByteSink& sink);
+class SlotTables;
+
+// What a decoder keeps from tensor to tensor.
+class TensorDecoder {
+ public:
+  TensorDecoder();
+  ~TensorDecoder();
+  // Reads what encode_tensor wrote and gives the elements to `sink`, piece by piece. `base` empty or of shape.bytes().
+  // malformed for anything that no encoder writes.
+  Status decode(const TensorShape& shape, NumberReader& in, ByteView base, ByteSink& sink);
+
+ private:
+  std::unique_ptr<SlotTables> tables_;
+};
 
 // Columns whose scale is tracked: 0 (the row's alone serves) for a vector and for very wide rows.
 inline std::size_t tracked_columns(const TensorShape& shape) {

@@ -1,117 +1,118 @@
-// What encoder and decoder share of the coding of one tensor: from what both know already (the base's element, the
-// low-rank prediction, the residuals so far) to the context and the split of the residual. Pure.
+// What encoder and decoder share of the coding of one tensor against a base: from what both know before an element
+// comes (the base's element, the prediction, the scale of its row and column) to the context and the split of its
+// residual. Nothing depends on the elements decoded just before, so that a decoder knows all contexts of a row before
+// its first symbol. Pure.
 //
-// The residual d (in ulps, against the nearest number to base + prediction) is expected at a scale that is tracked
-// along the row and along the column. Where it is large against one ulp, its low bits are noise and go as they are;
-// where it is small, the fraction that the prediction lost by rounding tells which neighbour is likelier.
+// The residual d (in ulps, against the nearest number to the prediction) is expected at a scale of 2^(t/4) ulps. Where
+// that is large, its low bits are noise and go as they are; where it is small, the fraction that rounding the
+// prediction lost tells which neighbour is likelier. Residuals are mirrored so that the fraction is never negative.
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstdint>
-#include <vector>
 
 #include "common/delta/element.h"
 
 namespace drover::delta {
 
-inline constexpr std::size_t kLargeContexts = 4;
-inline constexpr std::size_t kFractions = 7;
-inline constexpr std::size_t kFineLevels = 9;  // levels at which the fraction matters
-inline constexpr std::size_t kSmallLevels = 13;
-inline constexpr std::size_t kZeroContext = kLargeContexts + kFineLevels * kFractions + (kSmallLevels - kFineLevels);
+// An element's slot: (t, fraction) for small scales, then one for each quarter of an octave of large ones, then the
+// slot of those whose base is zero. Several slots share a context.
+inline constexpr int kSmallestScale = -24, kLargeFrom = 16;  // of t: 1/64 ulp, 16 ulps
+inline constexpr int kFractionSteps = 16;
+inline constexpr std::size_t kSmallSlots = static_cast<std::size_t>(kLargeFrom - kSmallestScale) * kFractionSteps;
+inline constexpr std::size_t kZeroSlot = kSmallSlots + 4;
+inline constexpr std::size_t kSlots = kZeroSlot + 1;
+
+// Contexts: below a quarter of an ulp every half octave with all fractions; up to 2 ulps every quarter with 9; then 3.
+inline constexpr int kFineTo = -8, kMiddleTo = 4;
+inline constexpr std::size_t kFineContexts = static_cast<std::size_t>(kFineTo - kSmallestScale) / 2 * kFractionSteps;
+inline constexpr std::size_t kMiddleFractions = 9, kCoarseFractions = 3;
+inline constexpr std::size_t kMiddleContexts = static_cast<std::size_t>(kMiddleTo - kFineTo) * kMiddleFractions;
+inline constexpr std::size_t kCoarseContexts = static_cast<std::size_t>(kLargeFrom - kMiddleTo) * kCoarseFractions;
+inline constexpr std::size_t kLargeContext = kFineContexts + kMiddleContexts + kCoarseContexts;
+inline constexpr std::size_t kZeroContext = kLargeContext + 4;
 inline constexpr std::size_t kDifferenceContexts = kZeroContext + 1;
-inline constexpr int kLargeFrom = 64;  // 1/16: an expected residual of 16 ulps
-inline constexpr int kSmallestLevel = -40;
-inline constexpr int kMaxLowBits = 24;  // after very different neighbours the expectation may be far out of range
+inline constexpr std::int32_t kMaxLowBits = 24;
 
-// The expected size of residuals: a moving average of their logarithms along the row and one a column. The row's lags
-// by kLag elements, so that a decoder can have several elements under way at once.
-class ScaleTracker {
- public:
-  explicit ScaleTracker(std::size_t columns) : columns_(columns, kUnknown) {}
-
-  // In 1/16.
-  int expected(std::size_t column) const {
-    const int c = columns_.empty() ? kUnknown : columns_[column];
-    return (c == kUnknown ? row_ : (row_ + c) >> 1) >> 4;
-  }
-  void update(std::size_t column, std::int64_t residual, int ulp_log) {
-    const std::uint64_t size = static_cast<std::uint64_t>(residual < 0 ? -residual : residual);
-    update_log(column, (size == 0 ? kOfNothing : log2_sixteenths(size)) + ulp_log);
-  }
-  // The same with the logarithm itself, in 1/16.
-  void update_log(std::size_t column, int sixteenths) {
-    const int log = sixteenths * 16;
-    int& late = late_[turn_++ % kLag];
-    row_ += (late - row_) >> kRowShift;
-    late = log;
-    if (columns_.empty()) return;
-    std::int16_t& c = columns_[column];
-    c = static_cast<std::int16_t>(c == kUnknown ? row_ : c + ((log - c) >> kColumnShift));
-  }
-
- private:
-  static constexpr std::int16_t kUnknown = INT16_MIN;
-  static constexpr int kOfNothing = -32;  // a residual of 0 counts as a quarter of an ulp
-  static constexpr int kRowShift = 5;
-  static constexpr int kColumnShift = 4;
-  static constexpr unsigned kLag = 4;
-  int row_ = 0;
-  int late_[kLag] = {};
-  unsigned turn_ = 0;
-  std::vector<std::int16_t> columns_;  // in 1/256
-};
-
-struct Split {
-  std::uint8_t context = 0;
-  unsigned low_bits = 0;  // of the residual that go as they are
-};
-
-inline Split split_for(int expected, int fraction) {
-  if (expected >= kLargeFrom)
-    return {static_cast<std::uint8_t>((expected & 15) >> 2),
-            static_cast<unsigned>(std::min((expected >> 4) - 2, kMaxLowBits))};
-  const int level = std::clamp((expected - kSmallestLevel) / 8, 0, static_cast<int>(kSmallLevels) - 1);
-  if (level >= static_cast<int>(kFineLevels))
-    return {static_cast<std::uint8_t>(kLargeContexts + kFineLevels * kFractions + static_cast<std::size_t>(level) -
-                                      kFineLevels),
-            0};
-  const int step =
-      std::clamp((fraction + 128) * static_cast<int>(kFractions) / 256, 0, static_cast<int>(kFractions) - 1);
-  return {static_cast<std::uint8_t>(kLargeContexts + static_cast<std::size_t>(level) * kFractions +
-                                    static_cast<std::size_t>(step)),
-          0};
+constexpr std::size_t context_of_small(int t, int fraction) {
+  const auto f = static_cast<std::size_t>(fraction);
+  if (t < kFineTo) return static_cast<std::size_t>(t - kSmallestScale) / 2 * kFractionSteps + f;
+  const std::size_t wide = f < 8 ? 0 : f - 7;  // 0 to 8, in eighths of half an ulp
+  if (t < kMiddleTo) return kFineContexts + static_cast<std::size_t>(t - kFineTo) * kMiddleFractions + wide;
+  return kFineContexts + kMiddleContexts + static_cast<std::size_t>(t - kMiddleTo) * kCoarseFractions + (wide + 1) / 4;
 }
 
-// Symbols for the high part of a residual: -100..100 as they are, beyond that by sign and bit length, the rest in plain
-// bits.
-inline constexpr int kDirect = 100;
-inline constexpr int kFirstEscape = 2 * kDirect + 1;
-inline constexpr int kEscapeFrom = 7;  // bit length of 101
+constexpr std::array<std::uint16_t, kSlots> make_slot_contexts() {
+  std::array<std::uint16_t, kSlots> out{};
+  for (int t = kSmallestScale; t < kLargeFrom; ++t)
+    for (int f = 0; f < kFractionSteps; ++f)
+      out[static_cast<std::size_t>((t - kSmallestScale) * kFractionSteps + f)] =
+          static_cast<std::uint16_t>(context_of_small(t, f));
+  for (std::size_t i = 0; i < 5; ++i) out[kSmallSlots + i] = static_cast<std::uint16_t>(kLargeContext + i);
+  return out;
+}
+inline constexpr std::array<std::uint16_t, kSlots> kSlotContexts = make_slot_contexts();
 
-struct Coded {
-  std::uint8_t symbol = 0;
-  unsigned extra_bits = 0;
-  std::uint32_t extra = 0;
+// Eight steps of 1/128 ulp, then eight of 1/16.
+inline std::int32_t fraction_step(std::int32_t size) {
+  const std::int32_t coarse = std::min(7 + (size >> 6), kFractionSteps - 1);
+  return size < 64 ? size >> 3 : coarse;
+}
+
+inline std::int32_t mask_of(bool yes) { return -static_cast<std::int32_t>(yes); }
+
+// How an element is coded, known before it is.
+struct Expectation {
+  std::int32_t ordinal = 0;
+  std::int32_t mirror = 0;  // -1: the residual's sign is turned
+  std::int32_t low_bits = 0;
+  std::uint16_t slot = 0;
 };
 
-inline Coded code_high(std::int64_t high) {
-  if (high >= -kDirect && high <= kDirect) return {static_cast<std::uint8_t>(high + kDirect), 0, 0};
-  const auto size = static_cast<std::uint64_t>(high < 0 ? -high : high);
-  const int length = std::bit_width(size);
-  return {static_cast<std::uint8_t>(kFirstEscape + 2 * (length - kEscapeFrom) + (high < 0 ? 1 : 0)),
-          static_cast<unsigned>(length - 1),
-          static_cast<std::uint32_t>(size & ((std::uint64_t{1} << (length - 1)) - 1))};
+// `predicted`: the value without `nearest`'s rounding; `scale`: of the row and column, 4 * log2. A zero of a float says
+// nothing of its neighbours; one of int8 may be the smallest of its kind: `zeros_apart` tells.
+template <class T>
+inline Expectation expect(typename T::Stored base, float predicted, std::int32_t scale, bool zeros_apart) {
+  const std::int32_t zero = mask_of(T::is_zero(base) & ((T::kWidth != 8) | zeros_apart));
+  const std::int32_t plain = zero | mask_of(T::is_special(base) | is_special_float(predicted));
+  // +0 where no arithmetic is wanted: masks rather than branches, so that loops become vector instructions.
+  const Nearest nearest = T::nearest(std::bit_cast<float>(float_bits(predicted) & static_cast<std::uint32_t>(~plain)));
+  Expectation out;
+  out.ordinal = (T::ordinal(base) & plain) | (nearest.ordinal & ~plain);
+  const std::int32_t fraction = nearest.fraction & ~plain;
+  const std::int32_t t =
+      std::min(std::max(scale - 4 * T::ulp_log(out.ordinal), kSmallestScale), 4 * (kMaxLowBits + 2) + 3);
+  const std::int32_t large = mask_of(t >= kLargeFrom), sign = fraction >> 31;
+  out.mirror = sign & ~large;
+  out.low_bits = ((t >> 2) - 2) & large & ~zero;
+  const std::int32_t small = (t - kSmallestScale) * kFractionSteps + fraction_step((fraction ^ sign) - sign);
+  const std::int32_t slot = ((static_cast<std::int32_t>(kSmallSlots) + (t & 3)) & large) | (small & ~large);
+  out.slot = static_cast<std::uint16_t>((static_cast<std::int32_t>(kZeroSlot) & zero) | (slot & ~zero));
+  return out;
 }
 
-inline unsigned escape_bits(std::uint8_t symbol) {
-  return symbol < kFirstEscape ? 0 : static_cast<unsigned>((symbol - kFirstEscape) / 2 + kEscapeFrom - 1);
+// Symbols for the high part of a residual: -127..127 as they are, one for all others, which go plain.
+inline constexpr std::int32_t kDirect = 127;
+inline constexpr std::uint8_t kEscape = 255;
+inline std::uint8_t symbol_of(std::int32_t high) {
+  return high >= -kDirect && high <= kDirect ? static_cast<std::uint8_t>(high + kDirect) : kEscape;
 }
 
-inline std::int64_t decode_high(std::uint8_t symbol, std::uint32_t extra) {
-  if (symbol < kFirstEscape) return symbol - kDirect;
-  const auto size = static_cast<std::int64_t>(std::uint64_t{1} << escape_bits(symbol) | extra);
-  return (symbol - kFirstEscape) % 2 != 0 ? -size : size;
+// Residuals modulo 2^32; of int8 modulo 2^8, which brings all but one back to a symbol.
+template <class T>
+inline std::int32_t residual_of(typename T::Stored target, const Expectation& here) {
+  const auto difference = static_cast<std::int32_t>(static_cast<std::uint32_t>(T::ordinal(target)) -
+                                                    static_cast<std::uint32_t>(here.ordinal));
+  const std::int32_t wrapped = T::kWidth == 8 ? static_cast<std::int8_t>(difference) : difference;
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(wrapped ^ here.mirror) -
+                                   static_cast<std::uint32_t>(here.mirror));
+}
+template <class T>
+inline typename T::Stored from_residual(std::int32_t residual, std::int32_t ordinal, std::int32_t mirror) {
+  const std::uint32_t turned = static_cast<std::uint32_t>(residual ^ mirror) - static_cast<std::uint32_t>(mirror);
+  return T::from_ordinal(static_cast<std::int32_t>(turned + static_cast<std::uint32_t>(ordinal)));
 }
 
 }  // namespace drover::delta

@@ -109,7 +109,7 @@ TEST(DeltaTest, every_bit_pattern_of_sixteen_bits_survives_in_both_types) {
       MemorySource source(coded);
       NumberReader in(source);
       MemorySink out;
-      const Status status = decode_tensor(shape, in, before, out);
+      const Status status = TensorDecoder().decode(shape, in, before, out);
       ASSERT_TRUE(status) << status.error().message();
       EXPECT_EQ(out.bytes, after);
     }

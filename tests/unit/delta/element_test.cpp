@@ -7,13 +7,13 @@ namespace {
 
 template <class T>
 void ordinals_follow_values(std::uint32_t patterns) {
-  double last = 0;
+  float last = 0;
   bool first = true;
-  for (std::int64_t n = -static_cast<std::int64_t>(patterns / 2); n < static_cast<std::int64_t>(patterns / 2); ++n) {
+  for (std::int32_t n = -static_cast<std::int32_t>(patterns / 2); n < static_cast<std::int32_t>(patterns / 2); ++n) {
     const auto bits = T::from_ordinal(n);
     ASSERT_EQ(T::ordinal(bits), n);
     if (T::is_special(bits)) continue;
-    const double value = T::value(bits);
+    const float value = T::value(bits);
     if (!first) {
       ASSERT_LE(last, value) << n;
     }
@@ -30,7 +30,7 @@ TEST(ElementTest, ordinals_grow_with_the_values) {
 
 template <class T>
 void nearest_finds_every_number(std::uint32_t patterns) {
-  for (std::int64_t n = -static_cast<std::int64_t>(patterns / 2); n < static_cast<std::int64_t>(patterns / 2); ++n) {
+  for (std::int32_t n = -static_cast<std::int32_t>(patterns / 2); n < static_cast<std::int32_t>(patterns / 2); ++n) {
     const auto bits = T::from_ordinal(n);
     if (T::is_special(bits) || T::is_zero(bits)) continue;
     const Nearest found = T::nearest(T::value(bits));
@@ -48,14 +48,14 @@ TEST(ElementTest, the_nearest_number_to_a_number_is_itself) {
 }
 
 TEST(ElementTest, what_rounding_loses_is_told_with_its_sign) {
-  EXPECT_EQ(I8::nearest(3.25).ordinal, 3);
-  EXPECT_EQ(I8::nearest(3.25).fraction, 64);
-  EXPECT_EQ(I8::nearest(-3.25).fraction, -64);
-  EXPECT_EQ(I8::nearest(500.0).ordinal, 127);
-  const double ulp = 0x1p-7;  // of bf16 at 1
-  EXPECT_EQ(Bf16::nearest(1 + ulp / 4).fraction, 64);
-  EXPECT_EQ(Bf16::nearest(-1 - ulp / 4).fraction, -64);
-  EXPECT_EQ(F16::nearest(1 + 0x1p-12).fraction, 64);
+  EXPECT_EQ(I8::nearest(3.25F).ordinal, 3);
+  EXPECT_EQ(I8::nearest(3.25F).fraction, 256);
+  EXPECT_EQ(I8::nearest(-3.25F).fraction, -256);
+  EXPECT_EQ(I8::nearest(500.0F).ordinal, 127);
+  const float ulp = 0x1p-7F;  // of bf16 at 1
+  EXPECT_EQ(Bf16::nearest(1 + ulp / 4).fraction, 256);
+  EXPECT_EQ(Bf16::nearest(-1 - ulp / 4).fraction, -256);
+  EXPECT_EQ(F16::nearest(1 + 0x1p-12F).fraction, 256);
 }
 
 TEST(ElementTest, logarithms_are_close_and_never_fall) {

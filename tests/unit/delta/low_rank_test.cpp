@@ -19,7 +19,7 @@ std::vector<float> of_rank_three(std::size_t rows, std::size_t columns) {
   return m;
 }
 
-double left_over(const std::vector<float>& m, const Factors& factors) {
+double rest_of(const std::vector<float>& m, const Factors& factors) {
   double sum = 0;
   std::vector<std::int32_t> sums(factors.columns);
   for (std::size_t i = 0; i < factors.rows; ++i) {
@@ -34,24 +34,24 @@ double left_over(const std::vector<float>& m, const Factors& factors) {
 
 TEST(LowRankTest, three_components_hold_a_matrix_of_rank_three) {
   const auto m = of_rank_three(60, 45);
-  const Decomposition whole = decompose(m, 60, 45, 8);
-  EXPECT_GT(whole.values[2], 1.0);
-  EXPECT_LT(whole.values[3], 1e-3);
-  EXPECT_LT(left_over(m, quantise(whole, 3)), 1e-4 * whole.energy);
-  EXPECT_GT(left_over(m, quantise(whole, 2)), 1e-3 * whole.energy);
+  const LowRank whole = decompose(m, 60, 45, 8);
+  const double energy = left_over(m, truncated(whole, 0)), noise = 1e-6 * energy / double(m.size());
+  EXPECT_LT(left_over(m, truncated(whole, 3)), 1e-4 * energy);
+  EXPECT_LT(rest_of(m, quantise(truncated(whole, 3), noise)), 1e-4 * energy);
+  EXPECT_GT(rest_of(m, quantise(truncated(whole, 2), noise)), 1e-3 * energy);
 }
 
 TEST(LowRankTest, products_never_leave_their_bound) {
   auto m = of_rank_three(20, 20);
   for (float& x : m) x *= 1e20F;
-  const Factors factors = quantise(decompose(m, 20, 20, 16), 12);
+  const Factors factors = quantise(decompose(m, 20, 20, 12), 1e20);
   for (std::int16_t x : factors.left) EXPECT_LE(std::abs(x), kMaxFactor);
   for (std::int16_t x : factors.right) EXPECT_LE(std::abs(x), kMaxFactor);
   EXPECT_LT(std::int64_t{32} * kMaxFactor * kMaxFactor, std::int64_t{INT32_MAX});
 }
 
 TEST(LowRankTest, factors_come_back_as_they_were_written) {
-  const Factors factors = quantise(decompose(of_rank_three(40, 70), 40, 70, 8), 4);
+  const Factors factors = quantise(decompose(of_rank_three(40, 70), 40, 70, 4), 1e-3);
   Bytes bytes;
   write_factors(factors, bytes);
   MemorySource source(bytes);
@@ -65,9 +65,32 @@ TEST(LowRankTest, factors_come_back_as_they_were_written) {
 }
 
 TEST(LowRankTest, nothing_changed_gives_nothing) {
-  const Decomposition whole = decompose(std::vector<float>(400), 20, 20, 4);
-  EXPECT_EQ(whole.energy, 0);
-  EXPECT_EQ(left_over(std::vector<float>(400), quantise(whole, 4)), 0);
+  const LowRank whole = decompose(std::vector<float>(400), 20, 20, 4);
+  EXPECT_EQ(rest_of(std::vector<float>(400), quantise(whole, 0)), 0);
+}
+
+TEST(LowRankTest, what_is_masked_does_not_hide_the_rest) {
+  const auto m = of_rank_three(60, 50);
+  std::vector<float> masked = m, weights(m.size());
+  SeededRng rng(3);
+  for (std::size_t i = 0; i < m.size(); ++i) {
+    weights[i] = rng.below(100) < 40 ? 1.0F : 0.0F;
+    masked[i] *= weights[i];
+  }
+  const auto rest = [&](const LowRank& found) {
+    double sum = 0;
+    for (std::size_t i = 0; i < m.size(); ++i) {
+      double product = 0;
+      for (std::size_t q = 0; q < found.rank; ++q)
+        product += double(found.left[i / 50 * found.rank + q]) * double(found.right[i % 50 * found.rank + q]);
+      sum += double(weights[i]) * (double(m[i]) - product) * (double(m[i]) - product);
+    }
+    return sum;
+  };
+  LowRank found = decompose(masked, 60, 50, 3);
+  const double before = rest(found);
+  for (int i = 0; i < 3; ++i) found = refined(std::move(found), masked, weights);
+  EXPECT_LT(rest(found), 0.05 * before);
 }
 
 }  // namespace
