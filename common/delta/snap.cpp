@@ -108,6 +108,11 @@ void snap_row(double k, const std::uint8_t* base, std::uint8_t* model, std::size
 
 }  // namespace
 
+bool can_snap(ByteView model) {
+  const auto tensors = find_tensors(model);
+  return std::any_of(tensors.begin(), tensors.end(), [](const TensorSpan& tensor) { return can_move(tensor.shape); });
+}
+
 Result<SnapReport> snap_model(ByteView base, double k, std::span<std::uint8_t> model) {
   if (!(k > 0) || k > kMaxSnap)
     return Error(Code::invalid_argument, "the grid's step must be above 0 and at most 16 standard deviations");

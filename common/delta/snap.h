@@ -29,4 +29,7 @@ struct SnapReport {
 // shape or type; weights that are NaN or infinite; a model without such weights.
 Result<SnapReport> snap_model(ByteView base, double k, std::span<std::uint8_t> model);
 
+// Whether it has weights that snap_model would move.
+bool can_snap(ByteView model);
+
 }  // namespace drover::delta

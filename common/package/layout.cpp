@@ -169,6 +169,7 @@ Result<Variant> Layout::add_variant(const VariantSpec& spec, std::string_view mo
     return Error(Code::invalid_argument, spec.folder.string() + ": drover.json says that this is confidential; "
                                          "build it encrypted, or take \"confidential\" out");
   TRY_ASSIGN(Manifest manifest, store_files(files, policy, encryption));
+  manifest.annotations.insert(spec.annotations.begin(), spec.annotations.end());
   ModelConfig config{.name = std::string(model),
                      .version = std::string(version),
                      .architecture = {},

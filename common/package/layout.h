@@ -30,6 +30,7 @@ struct VariantSpec {
   std::string precision;
   std::string runtime;
   std::string accelerator;
+  Annotations annotations;  // of the package's manifest: how it was made
 };
 
 struct StoredIndex {

@@ -7,6 +7,7 @@
 #include "server/cli/files.h"
 #include "server/cli/human.h"
 #include "server/cli/progress.h"
+#include "server/cli/release_base.h"
 #include "server/cli/release_commands.h"
 #include "server/cli/table.h"
 #include "server/cli/variant_spec.h"
@@ -20,6 +21,24 @@ struct BuildOptions {
   std::string model, version, out;
   std::vector<std::string> variants;
   std::int64_t release_counter = 0;
+  BaseOptions base;
+};
+
+// Working copies of models, gone with their owner.
+class WorkFolder {
+ public:
+  explicit WorkFolder(fs::path path) : path_(std::move(path)) { remove(); }
+  WorkFolder(const WorkFolder&) = delete;
+  WorkFolder& operator=(const WorkFolder&) = delete;
+  ~WorkFolder() { remove(); }
+  const fs::path& path() const { return path_; }
+
+ private:
+  void remove() {
+    std::error_code error;
+    fs::remove_all(path_, error);
+  }
+  fs::path path_;
 };
 
 Result<std::vector<package::VariantSpec>> read_variants(const std::vector<std::string>& texts) {
@@ -129,7 +148,10 @@ Result<int> build(const BuildOptions& options, Context& context) {
   const fs::path out = options.out;
   TRY(check_empty(out));
   // Beside, then renamed: an interrupted build leaves nothing that looks like a release.
-  const fs::path beside = (out.has_filename() ? out : out.parent_path()).string() + ".building";
+  const fs::path named = out.has_filename() ? out : out.parent_path();
+  const fs::path beside = named.string() + ".building";
+  const WorkFolder work(named.string() + ".moving");
+  TRY_ASSIGN(const std::vector<MovedModel> moved, move_to_base(options.base, work.path(), variants, context));
   std::error_code error;
   fs::remove_all(beside, error);
   const auto stored = write_layout(options, variants, beside, context);
@@ -141,8 +163,9 @@ Result<int> build(const BuildOptions& options, Context& context) {
   fs::rename(beside, out, error);
   if (error) return Error(Code::io, out.string() + ": " + error.message());
   TRY_ASSIGN(const package::Layout layout, package::Layout::open(out));
-  TRY_ASSIGN(const Json built, describe(layout, *stored));
-  context.show(built, [&] { return build_text(built, options.out, context); });
+  TRY_ASSIGN(Json built, describe(layout, *stored));
+  for (const MovedModel& one : moved) built["moved"].push_back(one.report);
+  context.show(built, [&] { return moved_text(moved, context) + build_text(built, options.out, context); });
   return kOk;
 }
 
@@ -154,10 +177,16 @@ void declare_release_build(CommandSpec& release, Context& context) {
   c.details =
       "Each folder holds the model, its golden set and drover.json (how devices check it). The result is an OCI "
       "layout; nothing is sent.\n"
-      "Settings of a variant: precision=int8, arch=arm64, runtime=onnx, accelerator=npu.";
+      "Settings of a variant: precision=int8, arch=arm64, runtime=onnx, accelerator=npu.\n"
+      "With --base the models are brought near to those of an earlier release before they are packed, so that devices "
+      "which hold that one need few bytes: --snap for float weights, --keep-scales for int8. The model changes a "
+      "little; it "
+      "is measured on the golden set and on --held-out, in ONNX Runtime, and gets golden outputs of its own.";
   c.examples = {
       "drover release build mnist 1.2.0 --variant kiosk-x64=build/fp32,precision=fp32 --variant "
-      "gate-arm64=build/int8,precision=int8 --out mnist-1.2.0"};
+      "gate-arm64=build/int8,precision=int8 --out mnist-1.2.0",
+      "drover release build mnist 1.3.0 --variant kiosk-x64=build/fp32 --base mnist-1.2.0 --snap auto --held-out "
+      "data/held-out.json --plot trade.svg --out mnist-1.3.0"};
   c.argument("MODEL", &o->model, "the model's name");
   c.argument("VERSION", &o->version, "the release's version");
   c.option("--variant", "KIND=DIR", &o->variants, "the files for a kind of device, with settings behind commas")
@@ -166,6 +195,7 @@ void declare_release_build(CommandSpec& release, Context& context) {
   c.option("--release-counter", "N", &o->release_counter,
            "raise it when older releases must never run again; otherwise it stays as it is")
       .between(1, std::int64_t{1} << 53);
+  declare_base_options(c, o->base);
   c.action = [o, &context] { return build(*o, context); };
 }
 

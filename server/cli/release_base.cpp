@@ -1,0 +1,348 @@
+#include "server/cli/release_base.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <optional>
+
+#include "common/delta/delta.h"
+#include "common/delta/rescale.h"
+#include "common/delta/snap.h"
+#include "common/fs/mapped_file.h"
+#include "server/cli/evaluate.h"
+#include "server/cli/files.h"
+#include "server/cli/human.h"
+#include "server/cli/progress.h"
+#include "server/cli/release_commands.h"
+
+namespace drover::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kFailuresShown = 2;  // steps behind the limit that are still tried, for the picture
+
+// One variant on its way.
+struct Job {
+  package::VariantSpec& variant;
+  package::PackagePolicy policy;
+  fs::path folder;        // the copy that becomes the package
+  fs::path scratch;       // beside it, for the models that are tried
+  std::string base_file;  // the base's model
+  std::vector<SampleSet> sets;
+  const ReleaseFolder& base;
+};
+
+struct Settings {
+  std::optional<double> snap;  // 0: auto
+  bool keep_scales = false;
+  double max_loss = 0;
+};
+
+Result<Settings> read_settings(const BaseOptions& o) {
+  const bool others = !o.snap.empty() || o.keep_scales || !o.held_out.empty() || !o.plot.empty();
+  if (o.base.empty() && others)
+    return Error(Code::invalid_argument,
+                 "--snap, --keep-scales, --held-out and --plot need --base, an earlier release's folder");
+  if (!o.base.empty() && o.snap.empty() && !o.keep_scales)
+    return Error(Code::invalid_argument, "--base: say what is to be done with it, --snap or --keep-scales");
+  Settings settings{.snap = {}, .keep_scales = o.keep_scales, .max_loss = 0};
+  if (!o.snap.empty()) settings.snap = parse_snap(o.snap);
+  if (!o.snap.empty() && (!settings.snap || *settings.snap > delta::kMaxSnap))
+    return Error(
+        Code::invalid_argument,
+        fmt::format("--snap: \"{}\" is neither auto nor a number above 0 and up to {:g}, in standard deviations",
+                    printable(o.snap), delta::kMaxSnap));
+  const auto [end, error] =
+      std::from_chars(o.max_loss.data(), o.max_loss.data() + o.max_loss.size(), settings.max_loss);
+  if (error != std::errc{} || end != o.max_loss.data() + o.max_loss.size() || !(settings.max_loss >= 0) ||
+      settings.max_loss > 100)
+    return Error(Code::invalid_argument, "--max-loss: a number of points from 0 to 100, like 0.5");
+  return settings;
+}
+
+Result<Bytes> read_model(const fs::path& path) {
+  TRY_ASSIGN(const drover::fs::MappedFile file, drover::fs::MappedFile::open(path.string()));
+  return Bytes(file.bytes().begin(), file.bytes().end());
+}
+
+// Regular files only: what else is in the folder is refused here as it would be when it is packed.
+Status copy_folder(const fs::path& from, const fs::path& to) {
+  std::error_code error;
+  fs::create_directories(to, error);
+  for (fs::recursive_directory_iterator at(from, error), end; !error && at != end; at.increment(error)) {
+    const fs::path target = to / fs::relative(at->path(), from, error);
+    if (at->is_symlink(error) || (!at->is_directory(error) && !at->is_regular_file(error)))
+      return Error(Code::unsafe_path, at->path().string() + ": neither a file nor a folder");
+    if (at->is_directory(error))
+      fs::create_directories(target, error);
+    else
+      fs::copy_file(at->path(), target, error);
+  }
+  if (error) return Error(Code::io, from.string() + ": " + error.message());
+  return {};
+}
+
+Result<Job> open_job(const ReleaseFolder& base, const BaseOptions& options, const fs::path& work,
+                     package::VariantSpec& variant) {
+  TRY_ASSIGN(const std::string text, read_file(variant.folder / package::kPolicyFile, package::kMaxPolicyBytes));
+  TRY_ASSIGN(package::PackagePolicy policy, package::parse_policy(as_bytes(text)).within(variant.folder.string()));
+  const package::Variant* was = base.index.index.variant(variant.kind);
+  if (was == nullptr)
+    return Error(Code::invalid_argument,
+                 fmt::format("--base: {} {} has no variant for {}", base.model(), base.version(), variant.kind));
+  TRY_ASSIGN(const package::Manifest manifest, base.layout.read_manifest(was->descriptor));
+  const package::File* model = manifest.file(policy.model_file);
+  if (model == nullptr)
+    return Error(Code::invalid_argument,
+                 fmt::format("--base: its variant for {} has no file {}", variant.kind, policy.model_file));
+  Job job{.variant = variant,
+          .policy = std::move(policy),
+          .folder = work / variant.kind / "package",
+          .scratch = work / variant.kind,
+          .base_file = base.layout.blob_path(model->digest).string(),
+          .sets = {},
+          .base = base};
+  if (job.policy.validation.golden) job.sets.push_back(golden_set(variant.folder, *job.policy.validation.golden));
+  if (!options.held_out.empty()) {
+    TRY_ASSIGN(SampleSet held_out, read_sample_set(options.held_out, "held-out").within("--held-out"));
+    const auto& golden = job.policy.validation.golden;
+    if (golden && golden->input_shape != held_out.input_shape)
+      return Error(Code::invalid_argument,
+                   fmt::format("--held-out: its samples are [{}], those of the golden set [{}]",
+                               fmt::join(held_out.input_shape, ", "), fmt::join(golden->input_shape, ", ")));
+    job.sets.push_back(std::move(held_out));
+  }
+  return job;
+}
+
+fs::path exact_outputs(const Job& job, const SampleSet& set) { return job.scratch / (set.name + ".exact.f32"); }
+
+class Discard final : public delta::ByteSink {
+ public:
+  Status write(ByteView bytes) override {
+    size += bytes.size();
+    return {};
+  }
+  std::uint64_t size = 0;
+};
+
+Result<std::uint64_t> delta_bytes(ByteView base, ByteView model) {
+  Discard sink;
+  TRY(delta::make_delta(base, model, sink));
+  return sink.size;
+}
+
+// The model as it was given: what all others are measured against.
+Result<Trial> exact_trial(const Job& job, ByteView base, ByteView model, const Evaluator& evaluator) {
+  Trial trial{.name = "exact", .k = 0, .bytes = 0, .scores = {}};
+  TRY_ASSIGN(trial.bytes, delta_bytes(base, model));
+  for (const SampleSet& set : job.sets) {
+    TRY_ASSIGN(const double score,
+               evaluator.score(job.variant.folder / job.policy.model_file, set, {}, exact_outputs(job, set)));
+    trial.scores.push_back({set.name, score, score});
+  }
+  return trial;
+}
+
+Result<Trial> try_model(const Job& job, ByteView base, ByteView model, double k, const Trial& exact,
+                        const Evaluator& evaluator) {
+  Trial trial{.name = k == 0 ? "kept" : fmt::format("{:g}", k), .k = k, .bytes = 0, .scores = {}};
+  TRY_ASSIGN(trial.bytes, delta_bytes(base, model));
+  const fs::path file = job.scratch / "tried.model";
+  if (!job.sets.empty()) TRY(write_file(file, as_text(model)));
+  for (std::size_t i = 0; i < job.sets.size(); ++i) {
+    const SampleSet& set = job.sets[i];
+    TRY_ASSIGN(const double score, evaluator.score(file, set, exact_outputs(job, set), {}));
+    trial.scores.push_back({set.name, exact.scores[i].before, score});
+  }
+  return trial;
+}
+
+Error over_limit(const Job& job, const Trial& trial, double max_loss, std::string_view option) {
+  std::string sets;
+  for (const Score& score : trial.scores)
+    sets += fmt::format("{}{} {:.2f} % instead of {:.2f} %", sets.empty() ? "" : ", ", score.set, 100 * score.after,
+                        100 * score.before);
+  return Error(Code::invalid_argument, fmt::format("{}: {} loses {:.2f} points ({}), and --max-loss is {:g}",
+                                                   job.variant.kind, option, trial.loss(), sets, max_loss));
+}
+
+// Tries the steps, and leaves the model that is taken in `model`.
+Result<Trade> search(const Job& job, const Settings& settings, ByteView base, Bytes& model, const Evaluator& evaluator,
+                     Progress& progress) {
+  Trade trade{.kind = job.variant.kind, .file_bytes = model.size(), .trials = {}, .taken = 0};
+  const bool automatic = *settings.snap == 0;
+  if (automatic && job.sets.empty())
+    return Error(Code::invalid_argument,
+                 "--snap auto needs something to measure by: --held-out, or a golden set in the package");
+  Bytes moved = model;
+  TRY(delta::snap_model(base, automatic ? snap_steps().front() : *settings.snap,
+                        moved));  // refused before time is spent
+  TRY_ASSIGN(Trial exact, exact_trial(job, base, model, evaluator));
+  trade.trials.push_back(exact);
+  std::size_t failures = 0;
+  for (const double k : automatic ? snap_steps() : std::vector<double>{*settings.snap}) {
+    progress.item(fmt::format("{} at {:g}", job.variant.kind, k));
+    moved = model;
+    TRY(delta::snap_model(base, k, moved));
+    TRY_ASSIGN(Trial trial, try_model(job, base, moved, k, exact, evaluator));
+    failures += trial.loss() > settings.max_loss ? 1 : 0;
+    trade.trials.push_back(std::move(trial));
+    progress.moved(1);
+    if (failures >= kFailuresShown) break;
+  }
+  const auto taken = choose_trial(trade.trials, settings.max_loss);
+  if (!taken) return over_limit(job, trade.trials[1], settings.max_loss, fmt::format("--snap {:g}", trade.trials[1].k));
+  trade.taken = *taken;
+  TRY(delta::snap_model(base, trade.trials[*taken].k, model));
+  return trade;
+}
+
+nlohmann::json trial_json(const Trade& trade, const Trial& trial) {
+  nlohmann::json scores = nlohmann::json::object();
+  for (const Score& score : trial.scores) scores[score.set] = {{"before", score.before}, {"after", score.after}};
+  return {
+      {"deviations", trial.k},
+      {"delta_bytes", trial.bytes},
+      {"share", static_cast<double>(trial.bytes) / static_cast<double>(std::max<std::uint64_t>(1, trade.file_bytes))},
+      {"loss", trial.loss()},
+      {"scores", scores}};
+}
+
+// The package's copy gets the model, and golden outputs that are the model's own: devices compare with them.
+Status finish_package(Job& job, ByteView model, const Trade& trade, const Evaluator& evaluator) {
+  TRY(copy_folder(job.variant.folder, job.folder));
+  const fs::path file = job.folder / job.policy.model_file;
+  TRY(write_file(file, as_text(model)));
+  if (const auto& golden = job.policy.validation.golden) {
+    TRY_ASSIGN(const double score,
+               evaluator.score(file, golden_set(job.folder, *golden), {}, job.folder / golden->outputs));
+    if (!golden->labels.empty() && score < golden->min_accuracy)
+      return Error(
+          Code::invalid_argument,
+          fmt::format(
+              "{}: its accuracy on the golden set is {:.2f} %, and devices ask for {:.2f} % (min_accuracy in {})",
+              job.variant.kind, 100 * score, 100 * golden->min_accuracy, package::kPolicyFile));
+  }
+  auto& notes = job.variant.annotations;
+  notes[kBaseIndex] = job.base.index.digest.text();
+  notes[kBaseVersion] = job.base.version();
+  for (const Score& score : trade.trials[trade.taken].scores)
+    notes[kScorePrefix + score.set] = fmt::format("{:.4f} {:.4f}", score.before, score.after);
+  job.variant.folder = job.folder;
+  return {};
+}
+
+Result<MovedModel> snap_variant(Job& job, const Settings& settings, ByteView base, Bytes& model,
+                                const Evaluator& evaluator, Progress& progress) {
+  MovedModel moved{.trade = {}, .snapped = true, .report = {}};
+  TRY_ASSIGN(moved.trade, search(job, settings, base, model, evaluator, progress));
+  const Trial& taken = moved.trade.trials[moved.trade.taken];
+  job.variant.annotations[kSnapDeviations] = fmt::format("{:g}", taken.k);
+  moved.report = {{"kind", job.variant.kind}, {"how", "snapped"}, {"deviations", taken.k}};
+  return moved;
+}
+
+Result<MovedModel> keep_variant(Job& job, const Settings& settings, ByteView base, Bytes& model,
+                                const Evaluator& evaluator) {
+  MovedModel moved{.trade = {.kind = job.variant.kind, .file_bytes = model.size(), .trials = {}, .taken = 1},
+                   .snapped = false,
+                   .report = {}};
+  const Bytes given = model;
+  TRY_ASSIGN(const delta::RescaleReport report, delta::keep_scales(base, model));
+  TRY_ASSIGN(Trial exact, exact_trial(job, base, given, evaluator));
+  TRY_ASSIGN(Trial trial, try_model(job, base, model, 0, exact, evaluator));
+  if (trial.loss() > settings.max_loss) return over_limit(job, trial, settings.max_loss, "--keep-scales");
+  moved.trade.trials = {std::move(exact), std::move(trial)};
+  job.variant.annotations[kScalesKept] = fmt::format("{} of {}", report.kept, report.kept + report.own);
+  const double weights = static_cast<double>(std::max<std::uint64_t>(1, report.weights));
+  moved.report = {{"kind", job.variant.kind},
+                  {"how", "scales kept"},
+                  {"tensors", report.kept},
+                  {"tensors_with_own_scales", report.own},
+                  {"saturated", static_cast<double>(report.saturated) / weights},
+                  {"changed_before", static_cast<double>(report.changed_own) / weights},
+                  {"changed_after", static_cast<double>(report.changed) / weights}};
+  return moved;
+}
+
+bool has_weights(const Settings& settings, ByteView model) {
+  if (settings.keep_scales && !delta::find_quantised(model).empty()) return true;
+  return settings.snap && delta::can_snap(model);
+}
+
+Result<MovedModel> move_variant(Job& job, const Settings& settings, Bytes model, const Evaluator& evaluator,
+                                Progress& progress) {
+  TRY_ASSIGN(const drover::fs::MappedFile base, drover::fs::MappedFile::open(job.base_file));
+  std::error_code error;
+  fs::create_directories(job.scratch, error);
+  const bool keep = settings.keep_scales && (!settings.snap || !delta::find_quantised(model).empty());
+  auto moved = keep ? keep_variant(job, settings, base.bytes(), model, evaluator)
+                    : snap_variant(job, settings, base.bytes(), model, evaluator, progress);
+  if (!moved) return std::move(moved).error().within(job.variant.kind);
+  TRY(finish_package(job, model, moved->trade, evaluator).within(job.variant.kind));
+  moved->report["file_bytes"] = moved->trade.file_bytes;
+  moved->report["base"] = job.base.index.digest.text();
+  for (const Trial& trial : moved->trade.trials) moved->report["trials"].push_back(trial_json(moved->trade, trial));
+  return moved;
+}
+
+}  // namespace
+
+void declare_base_options(CommandSpec& build, BaseOptions& o) {
+  build
+      .option("--base", "DIR", &o.base,
+              "an earlier release's folder; --snap and --keep-scales bring the models near to its")
+      .folder();
+  build.option(
+      "--snap", "K", &o.snap,
+      "move float weights onto a grid around the base's, K standard deviations of the change wide; auto: as wide as "
+      "--max-loss allows");
+  build.flag("--keep-scales", o.keep_scales, "bring int8 weights onto the base's scales");
+  build.option("--max-loss", "POINTS", &o.max_loss,
+               "points of accuracy that may be lost on any set, else nothing is built (0.5)");
+  build.option("--held-out", "FILE", &o.held_out, "samples to measure by beside the golden set: a description in JSON")
+      .file();
+  build.option("--plot", "FILE", &o.plot, "draw what each step of the grid sends and costs, as SVG").file();
+}
+
+Result<std::vector<MovedModel>> move_to_base(const BaseOptions& options, const fs::path& work,
+                                             std::vector<package::VariantSpec>& variants, Context& context) {
+  std::vector<MovedModel> all;
+  TRY_ASSIGN(const Settings settings, read_settings(options));
+  if (options.base.empty()) return all;
+  TRY_ASSIGN(const ReleaseFolder base, open_release(options.base).within("--base"));
+  const Evaluator evaluator{context};
+  Progress progress(context, "moving", variants.size() * snap_steps().size());
+  for (package::VariantSpec& variant : variants) {
+    TRY_ASSIGN(Job job, open_job(base, options, work, variant));
+    TRY_ASSIGN(Bytes model, read_model(variant.folder / job.policy.model_file));
+    // A release has variants of several kinds; the options are for those that they fit.
+    if (variants.size() > 1 && !has_weights(settings, model)) continue;
+    TRY_ASSIGN(MovedModel moved, move_variant(job, settings, std::move(model), evaluator, progress));
+    if (!options.plot.empty() && moved.snapped)
+      TRY(write_file(options.plot, trade_drawing(moved.trade)).within("--plot"));
+    all.push_back(std::move(moved));
+  }
+  if (all.empty())
+    return Error(Code::invalid_argument, "--base: no variant has weights that --snap or --keep-scales could move");
+  return all;
+}
+
+std::string moved_text(const std::vector<MovedModel>& moved, const Context& context) {
+  std::string out;
+  for (const MovedModel& one : moved) {
+    const nlohmann::json& report = one.report;
+    out += fmt::format("{}: {}", one.trade.kind,
+                       one.snapped ? "moved onto a grid around the base" : "on the base's scales");
+    if (!one.snapped)
+      out += fmt::format(": {:.1f} % of the weights differ from the base, {:.1f} % before; {:.3f} % cut off",
+                         100 * report["changed_after"].get<double>(), 100 * report["changed_before"].get<double>(),
+                         100 * report["saturated"].get<double>());
+    out += "\n" + trade_table(one.trade, context.out_style(), context.out_width()) + "\n";
+  }
+  return out;
+}
+
+}  // namespace drover::cli
