@@ -154,7 +154,7 @@ Result<TrustedSet::Loaded> TrustedSet::load_targets(ByteView bytes, std::string_
   TRY(verify_listed(*meta, bytes));
   TRY_ASSIGN(Envelope envelope, parse_envelope(bytes, kMaxTargetsBytes));
   TRY_ASSIGN(Targets targets, parse_targets(envelope));
-  return Loaded{std::move(targets), std::move(envelope)};
+  return Loaded{std::move(targets), std::move(envelope), {}};
 }
 
 Status TrustedSet::verify_by_delegator(std::string_view role, std::string_view delegator,
@@ -169,6 +169,7 @@ Status TrustedSet::verify_by_delegator(std::string_view role, std::string_view d
 Status TrustedSet::check_authority(std::string_view role, std::string_view delegator) const {
   const auto found = targets_.find(role);
   if (found == targets_.end()) return Error(Code::internal, "the role " + std::string(role) + " is not loaded");
+  if (found->second.verified_by == delegator) return {};
   return verify_by_delegator(role, delegator, found->second.envelope).within(role);
 }
 
@@ -180,6 +181,9 @@ Status TrustedSet::update_delegated(ByteView bytes, std::string_view role, std::
   const std::int64_t expected = listed(role)->version;
   if (loaded.targets.version != expected) return version_error(role, loaded.targets.version, expected);
   TRY(check_expiry(role, loaded.targets.expires));
+  loaded.verified_by = delegator;
+  for (auto& [name, below] : targets_)
+    if (below.verified_by == role) below.verified_by.clear();  // another delegator may name other keys
   targets_.insert_or_assign(std::string(role), std::move(loaded));
   return {};
 }

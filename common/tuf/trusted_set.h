@@ -76,6 +76,7 @@ class TrustedSet {
   struct Loaded {
     Targets targets;
     Envelope envelope;
+    std::string verified_by;  // the delegator whose keys were looked at; empty when that role has been replaced since
   };
   TrustedSet(Root root, WallTime now, ForeignVerify other) : root_(std::move(root)), now_(now), foreign_(other) {}
 

@@ -157,6 +157,31 @@ TEST_F(SearchTest, ChecksARoleAgainstTheDelegatorThroughWhichItIsReached) {
   EXPECT_FALSE(client.found());
 }
 
+TEST_F(SearchTest, ChecksARoleAnewWhenItsDelegatorWasReplaced) {
+  repository.delegate("targets", "mnist", {"mnist/*"}, true);
+  repository.publish();
+  auto set = TrustedSet::create(repository.source.files["1.root.json"], kStart);
+  ASSERT_TRUE(set && set->finish_root());
+  const auto load = [&](int version) {
+    const std::string n = std::to_string(version) + ".";
+    return set->update_timestamp(repository.source.files["timestamp.json"]).has_value() &&
+           set->update_snapshot(repository.source.files[n + "snapshot.json"]).has_value() &&
+           set->update_targets(repository.source.files[n + "targets.json"]).has_value();
+  };
+  ASSERT_TRUE(load(2));
+  ASSERT_TRUE(set->update_delegated(repository.source.files["1.mnist.json"], "mnist", kTargets));
+  EXPECT_TRUE(set->check_authority("mnist", kTargets));
+  DelegationSpec spec{.name = "mnist",
+                      .paths = {"mnist/*"},
+                      .keys = {Repository::public_key(repository.key("another"))},
+                      .threshold = 1,
+                      .terminating = true};
+  ASSERT_TRUE(set_delegation(repository.targets, spec));
+  repository.publish();
+  ASSERT_TRUE(load(3));
+  EXPECT_EQ(set->check_authority("mnist", kTargets).error().code(), Code::threshold_not_met);
+}
+
 TEST_F(SearchTest, HasABound) {
   std::string parent = "targets";
   for (int i = 0; i <= kMaxDelegations; ++i) {
