@@ -2,10 +2,12 @@
 #include "tests/unit/crypto/vectors.h"
 
 #include <gtest/gtest.h>
+#include <sodium.h>
 
 #include <algorithm>
 
 #include "common/base/bytes.h"
+#include "common/crypto/box_key.h"
 #include "common/crypto/ed25519.h"
 #include "common/crypto/paseto.h"
 #include "common/crypto/pem_verify.h"
@@ -62,6 +64,45 @@ TEST(Wycheproof, AgreesOnRsaPss) {
     const auto& pem = group.at("publicKeyPem").template get_ref<const std::string&>();
     return verify_pem("rsassa-pss-sha256", pem, message, signature);
   });
+  EXPECT_EQ(count, file.at("numberOfTests").get<int>());
+}
+
+// What a sender makes whose ephemeral key is `from` and who has computed `shared` (libsodium's sealed box by its
+// parts).
+Bytes sealed_with(const Bytes& from, const Bytes& shared, const BoxPublicKey& to, ByteView secret) {
+  constexpr std::uint8_t kZero[crypto_core_hsalsa20_INPUTBYTES] = {};
+  std::uint8_t key[crypto_secretbox_KEYBYTES], nonce[crypto_secretbox_NONCEBYTES];
+  crypto_core_hsalsa20(key, kZero, shared.data(), nullptr);
+  Bytes keys = from;
+  keys.insert(keys.end(), to.begin(), to.end());
+  crypto_generichash(nonce, sizeof nonce, keys.data(), keys.size(), nullptr, 0);
+  Bytes sealed = from;
+  sealed.resize(from.size() + crypto_secretbox_MACBYTES + secret.size());
+  crypto_secretbox_easy(sealed.data() + from.size(), secret.data(), secret.size(), nonce, key);
+  return sealed;
+}
+
+// A sealed box is opened exactly when the shared secret is the vector's, and never by a key of small order, which
+// would make the secret known to everybody.
+TEST(Wycheproof, AgreesOnX25519BehindSealedBoxes) {
+  VECTORS_OR_SKIP(file, "wycheproof-x25519_test.json");
+  const Bytes secret(32, 7);
+  int count = 0;
+  for (const auto& group : file.at("testGroups"))
+    for (const auto& test : group.at("tests")) {
+      FixedRng secret_bytes(hex(test.at("private")));
+      const BoxKey key = BoxKey::generate(secret_bytes);
+      const auto& flags = test.at("flags");
+      const bool known = std::find(flags.begin(), flags.end(), "ZeroSharedSecret") != flags.end();
+      const auto opened =
+          key.open(sealed_with(hex(test.at("public")), hex(test.at("shared")), key.public_key(), secret));
+      EXPECT_EQ(opened.has_value(), !known) << "case " << test.at("tcId") << ": " << test.at("comment");
+      if (opened) EXPECT_EQ(*opened, secret);
+      Bytes other = hex(test.at("shared"));
+      other[0] ^= 1;
+      EXPECT_FALSE(key.open(sealed_with(hex(test.at("public")), other, key.public_key(), secret)));
+      ++count;
+    }
   EXPECT_EQ(count, file.at("numberOfTests").get<int>());
 }
 
