@@ -1,4 +1,4 @@
-#include "common/delta/container.h"
+#include "common/delta/container_formats.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -10,20 +10,6 @@ namespace drover::delta {
 namespace {
 
 constexpr std::uint64_t kMaxSafetensorsHeader = 100'000'000;  // the format's own bound
-constexpr std::uint64_t kMaxDimension = std::uint64_t{1} << 40;
-
-// rows x columns from dimensions: the first against the product of the others. nullopt when they overflow.
-std::optional<TensorShape> shape_of(ElementType type, const std::vector<std::uint64_t>& dimensions) {
-  TensorShape shape{type, 1, 1};
-  for (std::size_t i = 0; i < dimensions.size(); ++i) {
-    if (dimensions[i] == 0 || dimensions[i] > kMaxDimension) return std::nullopt;
-    std::uint64_t& side = i == 0 && dimensions.size() > 1 ? shape.rows : shape.columns;
-    if (side > kMaxDimension / dimensions[i]) return std::nullopt;
-    side *= dimensions[i];
-  }
-  if (shape.rows > kMaxDimension / shape.columns) return std::nullopt;
-  return shape;
-}
 
 // --- ONNX: only as far as the initialisers -----------------------------------------------------------------------
 // TensorProto's numbers for types (onnx.proto).
@@ -80,6 +66,8 @@ std::optional<TensorSpan> onnx_tensor(ByteView message, const std::uint8_t* file
   return TensorSpan{std::move(name), *shape, static_cast<std::uint64_t>(data.data() - file)};
 }
 
+}  // namespace
+
 std::vector<TensorSpan> onnx_tensors(ByteView file) {
   std::vector<TensorSpan> found;
   for (Fields model(file); model.next();) {
@@ -91,6 +79,8 @@ std::vector<TensorSpan> onnx_tensors(ByteView file) {
   }
   return found;
 }
+
+namespace {
 
 // --- safetensors: a length, a JSON header, the data ------------------------------------------------------------------
 std::optional<ElementType> safetensors_type(const std::string& name) {
@@ -121,7 +111,9 @@ std::optional<TensorSpan> safetensor(const std::string& name, const nlohmann::js
   return TensorSpan{name, *shape, data + first};
 }
 
-std::vector<TensorSpan> safetensors(ByteView file) {
+}  // namespace
+
+std::vector<TensorSpan> safetensors_tensors(ByteView file) {
   std::vector<TensorSpan> found;
   if (file.size() < 10) return found;
   std::uint64_t length = 0;
@@ -136,11 +128,26 @@ std::vector<TensorSpan> safetensors(ByteView file) {
   return found;
 }
 
-}  // namespace
+// --- all of them ---------------------------------------------------------------------------------------------------
+std::optional<TensorShape> shape_of(ElementType type, const std::vector<std::uint64_t>& dimensions) {
+  constexpr std::uint64_t kMaxDimension = std::uint64_t{1} << 40;
+  TensorShape shape{type, 1, 1};
+  for (std::size_t i = 0; i < dimensions.size(); ++i) {
+    if (dimensions[i] == 0 || dimensions[i] > kMaxDimension) return std::nullopt;
+    std::uint64_t& side = i == 0 && dimensions.size() > 1 ? shape.rows : shape.columns;
+    if (side > kMaxDimension / dimensions[i]) return std::nullopt;
+    side *= dimensions[i];
+  }
+  if (shape.rows > kMaxDimension / shape.columns) return std::nullopt;
+  return shape;
+}
 
 std::vector<TensorSpan> find_tensors(ByteView file) {
-  std::vector<TensorSpan> found = safetensors(file);
-  if (found.empty()) found = onnx_tensors(file);
+  std::vector<TensorSpan> found;
+  for (auto* tensors_of : {safetensors_tensors, tflite_tensors, gguf_tensors, onnx_tensors}) {
+    found = tensors_of(file);
+    if (!found.empty()) break;
+  }
   std::sort(found.begin(), found.end(), [](const TensorSpan& a, const TensorSpan& b) { return a.offset < b.offset; });
   std::vector<TensorSpan> apart;
   std::uint64_t end = 0;

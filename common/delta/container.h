@@ -19,7 +19,7 @@ struct TensorSpan {
   std::uint64_t offset = 0;  // of the first element in the file
 };
 
-// ONNX (initialisers of the graph, raw or packed) and safetensors. By offset, not overlapping.
+// ONNX, safetensors, TensorFlow Lite, GGUF. By offset, not overlapping.
 std::vector<TensorSpan> find_tensors(ByteView file);
 
 }  // namespace drover::delta

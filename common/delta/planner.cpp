@@ -11,6 +11,10 @@ namespace {
 constexpr std::uint64_t kExamineFrom = 16 * 1024;  // shorter stretches are bytes and nothing else
 constexpr std::uint64_t kWindow = 256 * 1024;      // examined together
 constexpr std::size_t kSample = 16 * 1024;         // bytes of a window that are tried
+constexpr std::uint64_t kRow = 1024;               // numbers of a vector that are taken together
+constexpr std::uint64_t kMaxVector = 4096;         // numbers of one that is left whole
+constexpr std::uint64_t kNarrow = 8;               // columns
+constexpr std::uint64_t kMaxRows = 1 << 16;
 constexpr ElementType kTypes[] = {ElementType::f32, ElementType::bf16, ElementType::f16, ElementType::i8};
 
 class BaseTensors {
@@ -76,16 +80,36 @@ Kind kind_of(ByteView base, ByteView window) {
               : Kind::bytes;
 }
 
-// `size` bytes at `offset`, all of one kind: numbers as one vector, and the odd bytes behind the last whole number.
+// Numbers at `offset`, against those at `base` if there. Long vectors and very narrow matrices become rows of kRow
+// numbers, each with a scale of its own; very high matrices become several, whose rows' numbers a decoder can hold.
+void add_numbers(std::uint64_t offset, std::optional<std::uint64_t> base, TensorShape shape, const std::string& name,
+                 std::vector<Range>& out) {
+  const std::uint64_t elements = shape.elements(), element = element_bytes(shape.type);
+  const auto add = [&](std::uint64_t first, std::uint64_t rows, std::uint64_t columns) {
+    const TensorShape part{shape.type, rows, columns};
+    if (part.elements() == 0) return;
+    const auto part_base = base ? std::optional(*base + first * element) : std::nullopt;
+    out.push_back({offset + first * element, part.bytes(), part_base, part, name});
+  };
+  if ((shape.rows == 1 && elements > kMaxVector) || (shape.columns < kNarrow && elements > kRow)) {
+    shape.columns = kRow;
+    shape.rows = elements / kRow;
+  }
+  const std::uint64_t whole = shape.elements();
+  for (std::uint64_t row = 0; row < shape.rows; row += kMaxRows)
+    add(row * shape.columns, std::min(kMaxRows, shape.rows - row), shape.columns);
+  add(whole, 1, elements - whole);
+}
+
+// `size` bytes at `offset`, all of one kind: numbers, and the odd bytes behind the last whole one.
 void add_stretch(const Range& whole, std::uint64_t offset, std::uint64_t size, Kind kind, std::uint64_t base_size,
                  std::vector<Range>& out) {
   const std::uint64_t base_at = whole.base.value_or(0) + (offset - whole.offset);
   if (kind == Kind::bytes) return out.push_back({offset, size, base_at, std::nullopt, ""});
   const ElementType type = kTypes[static_cast<int>(kind) - 1];
   const TensorShape shape{type, 1, size / element_bytes(type)};
-  Range numbers{offset, shape.bytes(), base_at, shape, ""};
-  if (base_at + numbers.size > base_size) numbers.base.reset();
-  out.push_back(std::move(numbers));
+  const bool there = base_at <= base_size && shape.bytes() <= base_size - base_at;
+  add_numbers(offset, there ? std::optional(base_at) : std::nullopt, shape, "", out);
   const std::uint64_t odd = size - shape.bytes();
   if (odd > 0) out.push_back({offset + size - odd, odd, base_at + size - odd, std::nullopt, ""});
 }
@@ -116,14 +140,13 @@ void add_other(ByteView base, ByteView target, Range stretch, std::vector<Range>
 }
 
 void add_tensor(const TensorSpan& tensor, const TensorSpan* match, std::vector<Range>& out) {
-  if (match == nullptr)
-    return out.push_back({tensor.offset, tensor.shape.bytes(), std::nullopt, tensor.shape, tensor.name});
+  if (match == nullptr) return add_numbers(tensor.offset, std::nullopt, tensor.shape, tensor.name, out);
   TensorShape shared = tensor.shape;
   shared.rows = std::min(tensor.shape.rows, match->shape.rows);
-  out.push_back({tensor.offset, shared.bytes(), match->offset, shared, tensor.name});
+  add_numbers(tensor.offset, match->offset, shared, tensor.name, out);
   TensorShape rest = tensor.shape;
   rest.rows -= shared.rows;
-  if (rest.rows > 0) out.push_back({tensor.offset + shared.bytes(), rest.bytes(), std::nullopt, rest, tensor.name});
+  if (rest.rows > 0) add_numbers(tensor.offset + shared.bytes(), std::nullopt, rest, tensor.name, out);
 }
 
 }  // namespace

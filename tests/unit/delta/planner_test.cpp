@@ -84,5 +84,18 @@ TEST(PlannerTest, tensors_are_matched_by_name_and_else_by_shape) {
   EXPECT_EQ(bases, (std::vector<std::uint64_t>{256, 0}));
 }
 
+TEST(PlannerTest, long_vectors_become_rows_and_very_high_matrices_several) {
+  const Bytes vector = safetensors({{"v", "I8", {10'000}, Bytes(10'000, 1)}}),
+              high = safetensors({{"h", "I8", {70'000, 8}, Bytes(560'000, 1)}});
+  const auto shapes = [](ByteView file) {
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> out;
+    for (const Range& range : plan_ranges({}, file))
+      if (range.shape) out.emplace_back(range.shape->rows, range.shape->columns);
+    return out;
+  };
+  EXPECT_EQ(shapes(vector), (std::vector<std::pair<std::uint64_t, std::uint64_t>>{{9, 1024}, {1, 784}}));
+  EXPECT_EQ(shapes(high), (std::vector<std::pair<std::uint64_t, std::uint64_t>>{{65'536, 8}, {4'464, 8}}));
+}
+
 }  // namespace
 }  // namespace drover::delta

@@ -1,0 +1,122 @@
+#include "common/delta/container.h"
+
+#include <gtest/gtest.h>
+
+#include "common/delta/delta.h"
+#include "tests/unit/delta/containers.h"
+
+namespace drover::delta {
+namespace {
+
+using namespace testing;
+
+struct Format {
+  const char* name;
+  Bytes (*write)(const Tensors&);
+  bool described;  // says itself where its tensors are
+};
+void PrintTo(const Format& format, std::ostream* out) { *out << format.name; }
+
+NamedTensor tensor(const std::string& name, const char* dtype, ElementType type, std::vector<std::uint64_t> shape,
+                   std::uint64_t seed) {
+  std::size_t count = 1;
+  for (std::uint64_t side : shape) count *= side;
+  return {name, dtype, std::move(shape), as_type(weights(count, seed), type)};
+}
+
+Tensors model() {
+  return {tensor("first", "F32", ElementType::f32, {40, 64}, 1),
+          tensor("conv", "F16", ElementType::f16, {32, 3, 3, 8}, 2),
+          tensor("wide", "BF16", ElementType::bf16, {24, 100}, 3), tensor("bytes", "I8", ElementType::i8, {50, 64}, 4),
+          tensor("bias", "F32", ElementType::f32, {33}, 5)};
+}
+
+NamedTensor tuned_f32(const std::string& name, std::uint64_t rows, std::uint64_t seed) {
+  const auto before = weights(rows * 64, seed);
+  return {name, "F32", {rows, 64}, as_type(tuned(before, rows, 64, 77), ElementType::f32)};
+}
+
+class EveryFormat : public ::testing::TestWithParam<Format> {
+ protected:
+  Bytes write(const Tensors& tensors) const { return GetParam().write(tensors); }
+  // Bytes of a delta that is seen to give `target` back.
+  static std::size_t delta_size(const Bytes& base, const Bytes& target) {
+    MemorySink made, result;
+    EXPECT_TRUE(make_delta(base, target, made));
+    MemorySource source(made.bytes);
+    const Status status = apply_delta(source, base, {}, result);
+    EXPECT_TRUE(status) << status.error().message();
+    EXPECT_EQ(result.bytes, target);
+    return made.bytes.size();
+  }
+};
+
+TEST_P(EveryFormat, tensors_are_found_with_their_names_types_shapes_and_places) {
+  if (!GetParam().described) GTEST_SKIP() << "raw numbers have no description";
+  const Tensors wanted = model();
+  const Bytes file = write(wanted);
+  const auto found = find_tensors(file);
+  ASSERT_EQ(found.size(), wanted.size());
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    EXPECT_EQ(found[i].name, wanted[i].name);
+    EXPECT_EQ(found[i].shape.rows, wanted[i].shape.size() > 1 ? wanted[i].shape[0] : 1);
+    ASSERT_EQ(found[i].shape.bytes(), wanted[i].data.size());
+    EXPECT_TRUE(std::equal(wanted[i].data.begin(), wanted[i].data.end(),
+                           file.begin() + static_cast<std::ptrdiff_t>(found[i].offset)));
+  }
+  EXPECT_EQ(found[1].shape.columns, 72U);
+  EXPECT_EQ(found[2].shape.type, ElementType::bf16);
+}
+
+TEST_P(EveryFormat, what_is_frozen_costs_nothing_beside_what_changed) {
+  Tensors before = model(), after = before;
+  after[0] = tuned_f32("first", 40, 1);
+  const std::size_t changed = after[0].data.size();
+  const std::size_t size = delta_size(write(before), write(after));
+  EXPECT_LT(size, changed * 8 / 10 + 200);
+  EXPECT_GT(size, changed / 4);
+}
+
+TEST_P(EveryFormat, tensors_may_be_inserted_reordered_renamed_and_resized) {
+  Tensors before = model();
+  const NamedTensor fresh = tensor("fresh", "F32", ElementType::f32, {16, 24}, 9);
+  Tensors after = {before[3], fresh,     tensor("first", "F32", ElementType::f32, {48, 64}, 1),
+                   before[2], before[1], before[4]};
+  after[3].name = "renamed";
+  const std::size_t size = delta_size(write(before), write(after));
+  if (!GetParam().described) return;  // exact all the same
+  EXPECT_LT(size, fresh.data.size() + 8 * 64 * 4 + 700);
+}
+
+TEST_P(EveryFormat, a_file_cut_short_or_damaged_does_no_harm) {
+  const Bytes good =
+      write({tensor("a", "F32", ElementType::f32, {8, 8}, 1), tensor("b", "I8", ElementType::i8, {4, 9}, 2)});
+  for (std::size_t size = 0; size < good.size(); ++size)
+    for (const TensorSpan& found : find_tensors(ByteView(good).first(size)))
+      ASSERT_LE(found.offset + found.shape.bytes(), size);
+  SeededRng rng(3);
+  for (int i = 0; i < 20'000; ++i) {
+    Bytes damaged = good;
+    for (int k = 0; k < 3; ++k) damaged[rng.below(damaged.size())] = static_cast<std::uint8_t>(rng.next());
+    for (const TensorSpan& found : find_tensors(damaged)) ASSERT_LE(found.offset + found.shape.bytes(), damaged.size());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, EveryFormat,
+                         ::testing::Values(Format{"onnx", onnx, true}, Format{"safetensors", safetensors, true},
+                                           Format{"tflite", tflite, true}, Format{"gguf", gguf, true},
+                                           Format{"raw", raw, false}),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+TEST(GgufTest, blocks_of_eight_bits_are_rows_of_bytes) {
+  Bytes blocks(6 * 2 * 34);
+  SeededRng(5).fill(blocks);
+  const auto found = find_tensors(gguf({{"q", "Q8_0", {6, 64}, blocks}}));
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].shape.type, ElementType::i8);
+  EXPECT_EQ(found[0].shape.rows, 6U);
+  EXPECT_EQ(found[0].shape.columns, 68U);
+}
+
+}  // namespace
+}  // namespace drover::delta
