@@ -14,11 +14,11 @@ import time
 
 import delta_models
 import delta_report
+import delta_snap
 from delta_peers import PEER_CPU_SECONDS, TooSlow, check_same, find_peers, run_measured
 from harness import Missing
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PEER_MINUTES = 60  # of one run; what is left over then is measured by the next one
 MAKE_GOAL, APPLY_GOAL = 10, 100  # MB of the new file a second of CPU
 MIB = 1 << 20
 # Where xdelta3 saves less than a tenth of a large file, bsdiff saves nothing either (its bzip2 is worse than zstd) and takes
@@ -55,14 +55,14 @@ def figures(size, made, applied):
 
 
 class Bench:
-    def __init__(self, run, quick):
+    def __init__(self, run, quick, peer_minutes):
         self.folder = os.environ.get("DROVER_BENCH_DELTAS") or os.path.join(os.path.dirname(run.binaries), "deltas")
         os.makedirs(self.folder, exist_ok=True)
         self.run, self.quick, self.tool = run, quick, run.binary("drover")
         self.cache = Cache(os.path.join(self.folder, "figures.json"))
         self.tool_digest = digest(self.tool)
         self.peers = find_peers(self.folder)
-        self.deadline = time.monotonic() + 60 * PEER_MINUTES
+        self.deadline = time.monotonic() + 60 * peer_minutes
         self.digests = {}
 
     def models(self):
@@ -104,12 +104,13 @@ class Bench:
     def cell(self, folder, cell):
         """What everybody makes of one pair; None while a peer is missing."""
         base, new = (delta_models.file_name(folder, cell, which) for which in ("base", "new"))
-        result = {"cell": cell, "plain": os.path.getsize(new), "ours": self.ours(base, new), "peers": {}}
+        result = {"cell": cell, "plain": os.path.getsize(new), "peers": {}}
         for peer in self.peers:
             got = self.peer(peer, base, new) if self.worth(peer, cell, result) else {"left_out": "it takes minutes for nothing"}
             if got is None:
                 return None
             result["peers"][peer.name] = got
+        result["ours"] = self.ours(base, new)
         measured = {name: f for name, f in result["peers"].items() if "bytes" in f}
         result["best"] = min(measured, key=lambda name: measured[name]["bytes"])
         result["share"] = result["ours"]["bytes"] / measured[result["best"]]["bytes"]
@@ -191,8 +192,8 @@ def alone_row(result):
                "zstd -19", round(peer_share / share, 3), goal and f"<= {goal}")
 
 
-def delta(run, _world, quick=False):
-    bench = Bench(run, quick)
+def delta(run, _world, quick=False, peer_minutes=60):
+    bench = Bench(run, quick, peer_minutes)
     folder = bench.models()
     cells = delta_models.cells(quick)
     results = [bench.cell(folder, cell) for cell in cells]
@@ -203,6 +204,7 @@ def delta(run, _world, quick=False):
     kinds = ("fp32", "bf16", "int8-frozen") if quick else ("fp32", "fp16", "bf16", "int8-frozen")
     alone = [bench.alone(folder, "mlp", kind) for kind in kinds]
     rows = [cell_row(r) for r in results] + [r for r in map(alone_row, alone) if r] + mean_rows(results) + speed_rows(results)
+    rows += [] if quick else delta_snap.rows(bench)
     if missing:
         print(f"delta: {missing} cells wait for their peers: run it again", file=sys.stderr)
     if not quick:

@@ -27,14 +27,20 @@ NETS = {"mlp": Net((SIDE * SIDE, 1024, 1024, 512, CLASSES)),                  # 
 STEPS = {"wide": 100, "large": 60}  # of the base; 200 for the others
 ONNX, ALL_CONTAINERS = ("onnx",), ("onnx", "safetensors", "raw")
 
-# net, pair, element types, containers: in the order of being made and measured, a useful selection first.
+PAIRS = ("usual", "gentle", "strong", "pruned-80", "last-layers", "head-only", "retrained")
+CNN_PAIRS = ("usual", "strong", "pruned-80")
+# net, pair, element types, containers: in the order of being made and measured, a useful selection first, then what takes
+# peers longer and longer.
 CELLS = (
     [("mlp", "usual", ("fp32", "bf16", "int8-frozen"), ONNX), ("mlp", "gentle", ("fp32", "bf16", "int8-frozen"), ONNX),
      ("mlp", "head-only", ("fp32", "bf16", "int8-frozen"), ONNX)]
-    + [("mlp", pair, TYPES, ONNX) for pair in ("usual", "gentle", "head-only", "strong", "pruned-80", "last-layers", "retrained")]
-    + [("cnn", pair, TYPES, ONNX) for pair in ("usual", "strong", "pruned-80")]
+    + [("mlp", pair, ("int8-frozen", "int8-own"), ONNX) for pair in PAIRS]
+    + [("mlp", pair, (kind,), ONNX) for kind in ("fp32", "bf16") for pair in PAIRS]
+    + [("cnn", pair, ("int8-frozen", "int8-own"), ONNX) for pair in CNN_PAIRS]
     + [("relu", "adam-no-decay", ("fp32", "bf16", "int8-frozen"), ONNX)]
-    + [("mlp", "usual", ("fp32", "bf16", "int8-frozen"), ALL_CONTAINERS)]
+    + [("cnn", pair, ("fp32", "bf16"), ONNX) for pair in CNN_PAIRS]
+    + [(net, pair, ("fp16",), ONNX) for net, pairs in (("mlp", PAIRS), ("cnn", CNN_PAIRS)) for pair in pairs]
+    + [("mlp", "usual", ("int8-frozen", "bf16", "fp32"), ALL_CONTAINERS)]
     + [("wide", "usual", ("fp32", "fp16", "bf16", "int8-frozen"), ONNX), ("large", "usual", ("fp32", "int8-frozen"), ONNX)])
 QUICK = 3  # of the lines above
 

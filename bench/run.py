@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Benchmarks beside a peer, in turns, medians. Called by `./run bench`.
 
-  run.py --bin FOLDER [--json] [--rounds N] [--seconds N] [--bare] [--quick] [name ...]
+  run.py --bin FOLDER [--json] [--rounds N] [--seconds N] [--bare] [--quick] [--peer-minutes N] [name ...]
 """
 
 import argparse
@@ -48,10 +48,12 @@ def main():
     parser.add_argument("--rounds", type=int, default=5, help="of each measurement, in turns with the peer")
     parser.add_argument("--seconds", type=int, default=3, help="length of one round of load")
     parser.add_argument("--quick", action="store_true", help="delta: nine cells instead of all")
+    parser.add_argument("--peer-minutes", type=int, default=60, metavar="N",
+                        help="delta: time for peers in this run; what is left over is measured by the next one")
     parser.add_argument("--bare", action="store_true", help="the HTTP layer alone instead of the server: " + " ".join(BARE))
     parser.add_argument("names", nargs="*", metavar="name", help="of " + ", ".join(BENCHES))
     args = parser.parse_args()
-    BENCHES["delta"] = functools.partial(delta_bench.delta, quick=args.quick)
+    BENCHES["delta"] = functools.partial(delta_bench.delta, quick=args.quick, peer_minutes=args.peer_minutes)
     unknown = [name for name in args.names if name not in BENCHES]
     if unknown:
         parser.error(f"no such benchmark: {', '.join(unknown)} (there are {', '.join(BENCHES)})")

@@ -73,6 +73,7 @@ Node read_node(ByteView message) {
 struct Graph {
   std::map<std::string, Initialiser> initialisers;
   std::vector<Node> dequantise;
+  std::map<std::string, std::size_t> uses;  // how often nodes read each name
 };
 
 Graph read_graph(ByteView file) {
@@ -83,6 +84,7 @@ Graph read_graph(ByteView file) {
       if (graph.number == 5) out.initialisers.insert(read_initialiser(graph.bytes));
       if (graph.number != 1) continue;
       Node node = read_node(graph.bytes);
+      for (const std::string& input : node.inputs) ++out.uses[input];
       if (node.operation == "DequantizeLinear" && node.inputs.size() >= 2) out.dequantise.push_back(std::move(node));
     }
   }
@@ -92,6 +94,8 @@ Graph read_graph(ByteView file) {
 std::optional<QuantisedWeight> weight_of_node(const Graph& graph, const Node& node, const std::uint8_t* file) {
   const auto weight = graph.initialisers.find(node.inputs[0]), scale = graph.initialisers.find(node.inputs[1]);
   if (weight == graph.initialisers.end() || scale == graph.initialisers.end()) return std::nullopt;
+  // What others read too cannot change for one of them.
+  if (graph.uses.at(node.inputs[0]) != 1 || graph.uses.at(node.inputs[1]) != 1) return std::nullopt;
   const Initialiser &w = weight->second, &s = scale->second;
   if (w.type != kInt8 || s.type != kFloat || w.data.empty() || w.dimensions.size() > kMaxDimensions)
     return std::nullopt;
@@ -198,14 +202,8 @@ void rescale(ByteView base, const Pair& pair, std::span<std::uint8_t> model, Res
 std::vector<QuantisedWeight> find_quantised(ByteView onnx) {
   const Graph graph = read_graph(onnx);
   std::vector<QuantisedWeight> found;
-  for (const Node& node : graph.dequantise) {
-    auto weight = weight_of_node(graph, node, onnx.data());
-    // Scales that several weights share cannot change for one of them.
-    const auto same = [&](const QuantisedWeight& other) {
-      return other.offset == weight->offset || other.scales == weight->scales;
-    };
-    if (weight && std::none_of(found.begin(), found.end(), same)) found.push_back(std::move(*weight));
-  }
+  for (const Node& node : graph.dequantise)
+    if (auto weight = weight_of_node(graph, node, onnx.data())) found.push_back(std::move(*weight));
   return found;
 }
 

@@ -92,6 +92,12 @@ Result<Job> open_job(const ReleaseFolder& base, const BaseOptions& options, cons
     return Error(Code::invalid_argument,
                  fmt::format("--base: {} {} has no variant for {}", base.model(), base.version(), variant.kind));
   TRY_ASSIGN(const package::Manifest manifest, base.layout.read_manifest(was->descriptor));
+  if (manifest.confidential())
+    return Error(
+        Code::invalid_argument,
+        fmt::format("--base: its variant for {} is encrypted; give the folder of a release that was built from the "
+                    "same files without encryption",
+                    variant.kind));
   const package::File* model = manifest.file(policy.model_file);
   if (model == nullptr)
     return Error(Code::invalid_argument,

@@ -42,7 +42,7 @@ struct Net {
   std::int8_t zero = 0;
 };
 
-Bytes onnx(const Net& net) {
+Bytes onnx(const Net& net, bool scale_read_twice = false) {
   Bytes attribute, node, graph, model;
   put_field(attribute, 1, as_bytes("axis"));
   put_number(attribute, 3, net.axis);
@@ -50,6 +50,12 @@ Bytes onnx(const Net& net) {
   put_field(node, 4, as_bytes("DequantizeLinear"));
   put_field(node, 5, attribute);
   put_field(graph, 1, node);
+  if (scale_read_twice) {
+    Bytes other;
+    put_field(other, 1, as_bytes(std::string_view("w_scale")));
+    put_field(other, 4, as_bytes(std::string_view("Identity")));
+    put_field(graph, 1, other);
+  }
   Bytes numbers(net.numbers.size()), scales(net.scales.size() * sizeof(float));
   std::memcpy(numbers.data(), net.numbers.data(), numbers.size());
   std::memcpy(scales.data(), net.scales.data(), scales.size());
@@ -90,6 +96,7 @@ TEST(RescaleTest, weights_are_found_with_their_scales_along_the_axis) {
   EXPECT_EQ(by_columns[0].channels, 3U);
   EXPECT_EQ(by_columns[0].inner, 1U);
   EXPECT_TRUE(find_quantised(onnx({{2, 3}, 1, {1, 2, 3, 4, 5, 6}, {1, 2}})).empty());  // two scales for three columns
+  EXPECT_TRUE(find_quantised(onnx({{2, 3}, 0, {1, 2, 3, 4, 5, 6}, {1, 2}}, true)).empty());  // somebody else reads them
   EXPECT_TRUE(find_quantised(Bytes{7, 7, 7}).empty());
 }
 
