@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -34,6 +35,7 @@ struct Settings {
   std::chrono::seconds timestamp{24 * 3600};               // the same of timestamp.json
   std::chrono::seconds delta_wait{30};                     // how long offers of a new rollout wait for its deltas
   std::int64_t max_pending = 10'000;                       // devices that wait for acceptance; more are refused
+  std::filesystem::path wrapping_key{};                    // to which content keys are sealed; read for each use
 };
 
 struct Counters {
@@ -47,6 +49,7 @@ struct Counters {
   metrics::Counter& blobs_served;
   metrics::Counter& deltas_served;
   metrics::Counter& delta_bytes_saved;
+  metrics::Counter& content_keys;
 };
 
 struct Api {

@@ -163,13 +163,15 @@ Answer get_trust(Api& api, Call&) {
   store::ReadFn<TrustView> read = [](const store::Reader& reader) { return load_trust(reader); };
   Result<TrustView> trust = co_await api.store.read(std::move(read));
   if (!trust) co_return std::move(trust).error();
-  const nlohmann::json body = {{"initialised", trust->initialised},
+  const std::optional<std::string> wrapping = co_await wrapping_public_key(api);
+  nlohmann::json body = {{"initialised", trust->initialised},
                                {"keys",
                                 {{"snapshot", tuf::make_key(api.keys.snapshot.public_key()).object},
                                  {"timestamp", tuf::make_key(api.keys.timestamp.public_key()).object},
                                  {"director", tuf::make_key(api.keys.director.public_key()).object}}},
                                {"root_version", trust->root_version},
                                {"roles", trust->roles}};
+  body["wrapping_key"] = wrapping ? nlohmann::json(*wrapping) : nlohmann::json();
   co_return json_response(200, body);
 }
 

@@ -12,7 +12,8 @@ nlohmann::json encode(const store::ReleaseRow& row) {
                         {"architecture", variant.architecture},
                         {"precision", variant.precision},
                         {"manifest", variant.manifest},
-                        {"bytes", variant.bytes}});
+                        {"bytes", variant.bytes},
+                        {"encrypted", variant.encrypted}});
   return {{"model", row.model},
           {"version", row.version},
           {"state", row.state == store::ReleaseState::published ? "published" : "withdrawn"},

@@ -14,6 +14,12 @@ Answer post_checkin(Api& api, Call& call);
 // The answer to an idle check-in without a coroutine and without the database; false: it is not an idle one.
 bool answer_idle_checkin(Api& api, const net::Request& request, net::Response& response);
 
+// content_keys.cpp
+Answer post_device_content_key(Api& api, Call& call);
+Answer put_content_key(Api& api, Call& call);
+// In hex; none while the key's file is not there.
+boost::asio::awaitable<std::optional<std::string>> wrapping_public_key(Api& api);
+
 // devices.cpp
 Answer list_devices(Api& api, Call& call);
 Answer get_device(Api& api, Call& call);

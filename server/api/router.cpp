@@ -4,6 +4,7 @@
 
 #include "common/db/connection.h"
 #include "common/obs/log.h"
+#include "proto/wire/content_key.h"
 #include "server/api/change.h"
 #include "server/api/resources.h"
 #include "server/auth/token.h"
@@ -28,12 +29,14 @@ struct Row {
 constexpr std::array kRows = {
     Row{"POST /device/checkin", post_checkin, wire::kMaxCheckinBody},
     Row{"POST /device/challenge", post_challenge, kSmallBody},
+    Row{"POST /device/content-key", post_device_content_key, wire::kMaxContentKeyBody},
     Row{"POST /device/session", post_session, wire::kMaxCheckinBody},
     Row{"GET /blobs/{digest}", get_blob},
     Row{"GET /deltas/{target}/{base}", get_delta},
     Row{"GET /metadata/{file}", get_metadata},
     Row{"POST /metadata/{role}", post_metadata, tuf::kMaxTargetsBytes},
     Row{"GET /trust", get_trust},
+    Row{"PUT /content-keys/{package}", put_content_key, wire::kMaxContentKeyBody},
     Row{"GET /whoami", get_whoami},
     Row{"GET /devices", list_devices},
     Row{"POST /devices", post_device, kSmallBody},
@@ -224,7 +227,8 @@ Counters::Counters(metrics::Registry& registry)
       blobs_served(registry.counter("drover_blob_served_total", "Downloads of whole files begun (of 4 KiB and more)")),
       deltas_served(registry.counter("drover_delta_served_total", "Downloads of deltas begun")),
       delta_bytes_saved(registry.counter("drover_delta_bytes_saved_total",
-                                         "Bytes that whole files would have cost beyond the deltas served")) {
+                                         "Bytes that whole files would have cost beyond the deltas served")),
+      content_keys(registry.counter("drover_content_keys_total", "Content keys given to devices, each sealed to its own")) {
   registry.counter_reader("drover_sql_statements_total", "SQL statements run",
                           [] { return static_cast<double>(db::statements_run()); });
 }

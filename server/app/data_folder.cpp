@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "common/crypto/box_key.h"
 #include "common/crypto/key_file.h"
 #include "common/crypto/secret.h"
 #include "server/api/call.h"
@@ -47,6 +48,11 @@ Status prepare(const DataFolder& data, Rng& rng) {
   for (const char* name : {"session.key", "snapshot.key", "timestamp.key", "director.key"})
     TRY(make_key(data.keys() / name, rng));
   return {};
+}
+
+Status make_wrapping_key(const fs::path& file, Rng& rng) {
+  if (fs::exists(file)) return {};
+  return crypto::BoxKey::generate(rng).save(file);
 }
 
 Result<api::Keys> load_keys(const DataFolder& data) {

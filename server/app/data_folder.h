@@ -15,6 +15,7 @@ struct DataFolder {
   std::filesystem::path folder;
   std::filesystem::path database() const { return folder / "drover.db"; }
   std::filesystem::path keys() const { return folder / "keys"; }
+  std::filesystem::path wrapping_key() const { return keys() / "wrapping.key"; }
   std::filesystem::path blobs() const { return folder / "blobs"; }
   std::filesystem::path deltas() const { return folder / "deltas"; }  // made from blobs; may be deleted while stopped
   std::filesystem::path certificate() const { return folder / "tls" / "certificate.pem"; }
@@ -23,6 +24,8 @@ struct DataFolder {
 
 // Folder and keys; keys that are there stay.
 Status prepare(const DataFolder& data, Rng& rng);
+// To which content keys are sealed; one that is there stays.
+Status make_wrapping_key(const std::filesystem::path& file, Rng& rng);
 Result<api::Keys> load_keys(const DataFolder& data);
 
 // When there is no token of any person yet: makes an admin's, writes it to `file` (mode 0600) or, without one, gives it back

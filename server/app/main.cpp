@@ -83,6 +83,7 @@ Result<ServeOptions> options_of(const config::Values& values) {
   options.api.timestamp = std::chrono::seconds(values.number("timestamp_seconds"));
   options.api.delta_wait = std::chrono::seconds(values.number("delta_wait_seconds"));
   options.api.max_pending = values.number("max_pending");
+  options.api.wrapping_key = values.text("wrapping_key");
   return options;
 }
 
@@ -155,6 +156,8 @@ Status serve(const config::Values& values) {
 Status init(const config::Values& values) {
   TRY_ASSIGN(const DataFolder data, data_of(values));
   TRY(prepare(data, system_rng()));
+  const std::filesystem::path wrapping = values.text("wrapping_key");
+  TRY(make_wrapping_key(wrapping.empty() ? data.wrapping_key() : wrapping, system_rng()));
   if (values.truth("self_signed") && !std::filesystem::exists(data.certificate()))
     TRY(make_certificate(data.certificate(), data.certificate_key(), {"localhost", "127.0.0.1", "::1"}, system_rng()));
   store::StoreOptions options;

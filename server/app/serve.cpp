@@ -152,8 +152,14 @@ void RunningServer::stop() {
 
 }  // namespace
 
-Result<std::unique_ptr<Server>> Server::open(const ServeOptions& options, const Clock& clock, Rng& rng) {
+Result<std::unique_ptr<Server>> Server::open(const ServeOptions& given, const Clock& clock, Rng& rng) {
+  ServeOptions options = given;
   TRY(prepare(options.data, rng));
+  // One that people keep elsewhere is never made anew: a file that is not there now is not a wish for another key.
+  if (options.api.wrapping_key.empty()) {
+    options.api.wrapping_key = options.data.wrapping_key();
+    TRY(make_wrapping_key(options.api.wrapping_key, rng));
+  }
   TRY_ASSIGN(api::Keys keys, load_keys(options.data).within("the server's keys"));
   store::StoreOptions store_options;
   store_options.file = options.data.database();

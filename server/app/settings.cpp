@@ -20,6 +20,10 @@ constexpr std::array kTable = {
     Setting{"tls_key", text, "its private key, PEM; empty: <data>/tls/key.pem", "", "FILE"},
     Setting{"self_signed", truth, "make a self-signed certificate for local use when <data>/tls has none", "false", ""},
     Setting{"admin_token_file", text, "where the first admin's token is written when the data folder is made", "", "FILE"},
+    Setting{"wrapping_key", text,
+            "the key to which content keys of confidential models are sealed, read for each use; empty: "
+            "<data>/keys/wrapping.key",
+            "", "FILE"},
     Setting{"threads", number, "threads that serve requests; 0: one a core", "0", "COUNT", 0, 256},
     Setting{"readers", number, "threads that read the database", "2", "COUNT", 1, 64},
     Setting{"max_connections", number, "open connections; more are closed at once", "20000", "COUNT", 10, 10'000'000},

@@ -40,6 +40,7 @@ constexpr auto kRoutes = std::to_array<Route>({
     {"PATCH /uploads/{id}", Access::release_manager},
     {"POST /device/challenge", Access::anyone},
     {"POST /device/checkin", Access::device},
+    {"POST /device/content-key", Access::device},
     {"POST /device/session", Access::anyone},
     {"POST /devices", Access::operator_},
     {"POST /devices/{id}/accept", Access::operator_},
@@ -56,6 +57,7 @@ constexpr auto kRoutes = std::to_array<Route>({
     {"POST /rollouts/{id}/rollback", Access::operator_},
     {"POST /tokens", Access::admin},
     {"POST /uploads", Access::release_manager},
+    {"PUT /content-keys/{package}", Access::release_manager},
     {"PUT /groups/{name}", Access::operator_},
 });
 

@@ -105,9 +105,15 @@ std::string show_text(const Json& release, const Context& context) {
                      {"index", text_of(release, "index")},
                      {"published", relative_time(text_of(release, "published_at"), context.clock.wall())}},
                     context.out_style());
-  Table table({{"KIND"}, {"ARCHITECTURE"}, {"PRECISION"}, {"SIZE", Align::right}, {"PACKAGE", Align::left, true}});
+  Table table({{"KIND"},
+               {"ARCHITECTURE"},
+               {"PRECISION"},
+               {"ENCRYPTED"},
+               {"SIZE", Align::right},
+               {"PACKAGE", Align::left, true}});
   for (const Json& variant : items_of(release, "variants"))
     table.add({text_of(variant, "kind"), text_of(variant, "architecture"), text_of(variant, "precision"),
+               flag_of(variant, "encrypted") ? "yes" : "no",
                human_bytes(static_cast<std::uint64_t>(number_of(variant, "bytes"))), text_of(variant, "manifest")});
   return out + "\n" + table.render(context.out_style(), context.out_width());
 }

@@ -41,7 +41,8 @@ Result<std::int64_t> highest_counter(const std::optional<tuf::Document>& role);
 Result<tuf::Targets> parse_role(const std::optional<tuf::Document>& role);
 
 // Uploads what the server lacks of the folder and publishes its metadata; the shared end of push and import.
-Result<int> push_release(const ReleaseFolder& release, Api& api, Context& context);
+// `key_file`: of the content keys; empty: beside the folder. An encrypted release is not published without it.
+Result<int> push_release(const ReleaseFolder& release, const std::string& key_file, Api& api, Context& context);
 
 Status check_release_name(const std::string& model, const std::string& version);
 

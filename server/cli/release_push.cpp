@@ -3,6 +3,7 @@
 
 #include "common/crypto/pem_verify.h"
 #include "server/cli/commands.h"
+#include "server/cli/content_keys.h"
 #include "server/cli/exit_code.h"
 #include "server/cli/files.h"
 #include "server/cli/human.h"
@@ -82,22 +83,36 @@ Result<Sent> send_blobs(const ReleaseFolder& release, Api& api, Context& context
 }
 
 struct PushOptions {
-  std::string folder;
+  std::string folder, key_file;
 };
+
+// Before the bytes travel too. A release that is published already may be pushed again without its keys.
+Result<bool> keys_at_hand(const ReleaseFolder& release, const std::string& given, bool published) {
+  if (!is_confidential(release)) return false;
+  const std::filesystem::path file = given.empty() ? default_key_file(release.layout.folder()) : std::filesystem::path(given);
+  std::error_code error;
+  if (std::filesystem::exists(file, error)) return true;
+  if (published && given.empty()) return false;
+  return Error(Code::not_found, fmt::format("{} {} is encrypted, and its key file {} is not there; give it with "
+                                            "--content-keys",
+                                            release.model(), release.version(), file.string()));
+}
 
 Result<int> push(const PushOptions& options, Context& context) {
   TRY_ASSIGN(const ReleaseFolder release, open_release(options.folder));
   TRY_ASSIGN(Api api, connect(context));
-  return push_release(release, api, context);
+  return push_release(release, options.key_file, api, context);
 }
 
 }  // namespace
 
-Result<int> push_release(const ReleaseFolder& release, Api& api, Context& context) {
+Result<int> push_release(const ReleaseFolder& release, const std::string& key_file, Api& api, Context& context) {
   TRY_ASSIGN(Trust trust, Trust::refresh_for_signing(api, context));
   TRY_ASSIGN(const SigningRole role, trust.signing_role(api, release.model()));
   TRY_ASSIGN(const auto document, signed_document(release, role));
+  TRY_ASSIGN(const bool keys, keys_at_hand(release, key_file, !document.has_value()));
   TRY_ASSIGN(const Sent sent, send_blobs(release, api, context));
+  if (keys) TRY(hand_over_content_keys(release, key_file, api));
   if (document) TRY(api.post_raw("/metadata/" + release.model(), document->encode()).within("publishing"));
   const Json result = {{"model", release.model()},
                        {"version", release.version()},
@@ -105,7 +120,8 @@ Result<int> push_release(const ReleaseFolder& release, Api& api, Context& contex
                        {"blobs", sent.blobs},
                        {"blobs_present", sent.present},
                        {"bytes_sent", sent.bytes},
-                       {"published", document.has_value()}};
+                       {"published", document.has_value()},
+                       {"content_keys", keys}};
   context.show(result, [&] {
     const std::string what = fmt::format("{} sent, {} of {} were there already", human_bytes(sent.bytes), sent.present,
                                          counted(static_cast<std::int64_t>(sent.blobs), "blob"));
@@ -120,8 +136,11 @@ void declare_release_push(CommandSpec& release, Context& context) {
   CommandSpec& c = release.sub("push", "Upload a signed release folder and publish it");
   c.details =
       "Sends only the blobs that the server lacks, goes on where a broken upload stopped, then publishes the metadata. "
-      "May be run again at any time.";
+      "May be run again at any time.\n"
+      "The keys of an encrypted release go along, sealed to the server's wrapping key. After that key was changed, push "
+      "again.";
   c.argument("DIR", &o->folder, "the release folder").folder();
+  c.option("--content-keys", "FILE", &o->key_file, "the key file of an encrypted release; DIR.keys when absent").file();
   c.action = [o, &context] { return push(*o, context); };
 }
 

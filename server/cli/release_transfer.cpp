@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "server/cli/commands.h"
+#include "server/cli/content_keys.h"
 #include "server/cli/exit_code.h"
 #include "server/cli/files.h"
 #include "server/cli/human.h"
@@ -19,7 +20,7 @@ struct ExportOptions {
 };
 
 struct ImportOptions {
-  std::string source, out;
+  std::string source, out, key_file;
 };
 
 bool is_tar_name(const fs::path& path) { return path.extension() == ".tar"; }
@@ -78,6 +79,7 @@ class Fetcher {
     TRY_ASSIGN(const package::Manifest manifest, layout_.read_manifest(variant.descriptor));
     TRY(blob(manifest.config.digest, manifest.config.size));
     for (const package::File& file : manifest.files) TRY(blob(file.digest, file.size));
+    for (const package::DeltaFile& delta : manifest.deltas) TRY(blob(delta.digest, delta.size));
     return {};
   }
 
@@ -166,7 +168,9 @@ Result<int> import_release(const ImportOptions& options, Context& context) {
   TRY_ASSIGN(const ReleaseFolder release, open_release(folder ? source : scratch.folder()));
   if (options.out.empty()) {
     TRY_ASSIGN(Api api, connect(context));
-    return push_release(release, api, context);
+    std::string keys = options.key_file;
+    if (keys.empty() && fs::exists(default_key_file(source), error)) keys = default_key_file(source).string();
+    return push_release(release, keys, api, context);
   }
   fs::rename(scratch.folder(), options.out, error);
   if (error) return Error(Code::io, options.out + ": " + error.message());
@@ -200,6 +204,7 @@ void declare_release_transfer(CommandSpec& release, Context& context) {
   in.details = "Checks everything, uploads what the server lacks, and publishes the signed metadata that came along.";
   in.argument("FILE|DIR", &i->source, "what export, release build or skopeo wrote").file();
   in.option("--out", "DIR", &i->out, "only check and unpack, without a server").folder();
+  in.option("--content-keys", "FILE", &i->key_file, "the key file of an encrypted release; FILE.keys when absent").file();
   in.action = [i, &context] { return import_release(*i, context); };
 }
 

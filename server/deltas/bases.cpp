@@ -41,6 +41,8 @@ std::vector<Pair> pairs_of(const package::Manifest& base, const package::Manifes
   std::vector<Pair> pairs;
   for (const package::File& file : target.files) {
     const package::File* from = base.file(file.path);
+    // Between encrypted files there is nothing in common: their deltas come with the release.
+    if (from != nullptr && (file.plain || from->plain)) continue;
     if (from == nullptr || from->digest == file.digest || from->size == 0 || file.size < kLeastFile) continue;
     add_once(pairs, Pair{file.digest, from->digest, file.size});
   }

@@ -18,6 +18,7 @@ struct VariantRow {
   std::string precision;
   std::string manifest;    // "sha256:..."
   std::int64_t bytes = 0;  // of its files
+  bool encrypted = false;
 };
 
 // The numbers stand in the database.
@@ -35,6 +36,15 @@ struct ReleaseRow {
   std::vector<VariantRow> variants;  // sorted by kind
 };
 
+// The key of a confidential package, as people handed it over: in a box that only the wrapping key opens.
+struct ContentKeyRow {
+  std::string package;       // "sha256:<manifest>"
+  std::string wrapping_key;  // its public half, in hex
+  std::string sealed;        // in hex
+  std::string handed_by;
+  WallTime handed_at{};
+};
+
 class Releases {
  public:
   virtual ~Releases() = default;
@@ -43,6 +53,9 @@ class Releases {
   virtual Status insert(const ReleaseRow& release) = 0;
   // State and counter.
   virtual Status update(const ReleaseRow& release) = 0;
+  virtual Result<std::optional<ContentKeyRow>> content_key(std::string_view package) const = 0;
+  // In the place of one that is there.
+  virtual Status put_content_key(const ContentKeyRow& key) = 0;
 };
 
 struct MetadataRow {

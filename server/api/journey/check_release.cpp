@@ -20,12 +20,14 @@ Result<store::VariantRow> check_variant(const store::Blobs& blobs, const package
   TRY_ASSIGN(const package::Manifest manifest, package::parse_manifest(bytes));
   TRY(check_blob(blobs, manifest.config.digest, manifest.config.size, "config"));
   for (const package::File& file : manifest.files) TRY(check_blob(blobs, file.digest, file.size, file.path));
+  for (const package::DeltaFile& delta : manifest.deltas) TRY(check_blob(blobs, delta.digest, delta.size, "a delta"));
   store::VariantRow row;
   row.kind = variant.kind;
   row.architecture = variant.architecture;
   row.precision = variant.precision;
   row.manifest = variant.descriptor.digest.text();
   row.bytes = static_cast<std::int64_t>(manifest.total_bytes());
+  row.encrypted = manifest.confidential();
   return row;
 }
 

@@ -148,6 +148,18 @@ Status stop_withdrawn(store::Writer& writer, const store::Control& control, std:
   return {};
 }
 
+// A confidential release that no device could open would only fail, everywhere.
+Status check_keys(const store::Releases& releases, const store::ReleaseRow& release) {
+  for (const store::VariantRow& variant : release.variants) {
+    if (!variant.encrypted) continue;
+    TRY_ASSIGN(const auto key, releases.content_key(variant.manifest));
+    if (!key)
+      return Error(Code::conflict, release.model + "/" + release.version + " is encrypted, and the content key for " +
+                                       variant.kind + " was not handed over; push it with its key file");
+  }
+  return {};
+}
+
 Status store_releases(store::Writer& writer, std::string_view model, std::vector<release::Listed> after,
                       const std::vector<CheckedRelease>& checked, WallTime now) {
   TRY_ASSIGN(const auto control, writer.control());
@@ -160,6 +172,7 @@ Status store_releases(store::Writer& writer, std::string_view model, std::vector
     const auto found = std::find_if(checked.begin(), checked.end(),
                                     [&](const CheckedRelease& one) { return one.row.version == added.version; });
     if (found == checked.end()) return Error(Code::conflict, "the model's releases have changed meanwhile; try again");
+    TRY(check_keys(writer.releases, found->row));
     store::ReleaseRow row = found->row;
     row.published_at = now;
     TRY(writer.releases.insert(row));

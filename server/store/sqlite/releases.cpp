@@ -66,14 +66,15 @@ Result<std::vector<ReleaseRow>> SqliteReleases::all() const {
                         row.string(4), row.integer(5), row.integer(6), at(row.integer(7)), {}});
   }
   for (ReleaseRow& release : releases) {
-    TRY_ASSIGN(db::Statement variant, db_.prepare("SELECT kind, architecture, precision, manifest, bytes FROM variant "
+    TRY_ASSIGN(db::Statement variant, db_.prepare("SELECT kind, architecture, precision, manifest, bytes, encrypted FROM variant "
                                                   "WHERE release_no = ? ORDER BY kind"));
     variant.bind(release.no);
     for (;;) {
       TRY_ASSIGN(const bool more, variant.step());
       if (!more) break;
       release.variants.push_back(
-          {variant.string(0), variant.string(1), variant.string(2), variant.string(3), variant.integer(4)});
+          {variant.string(0), variant.string(1), variant.string(2), variant.string(3), variant.integer(4),
+           variant.integer(5) != 0});
     }
   }
   return releases;
@@ -86,15 +87,33 @@ Status SqliteReleases::insert(const ReleaseRow& release) {
               release.index_size, release.release_counter, seconds(release.published_at)));
   const std::int64_t no = db_.last_insert_id();
   for (const VariantRow& variant : release.variants)
-    TRY(db_.run("INSERT INTO variant(release_no, kind, architecture, precision, manifest, bytes) "
-                "VALUES(?, ?, ?, ?, ?, ?)",
-                no, variant.kind, variant.architecture, variant.precision, variant.manifest, variant.bytes));
+    TRY(db_.run("INSERT INTO variant(release_no, kind, architecture, precision, manifest, bytes, encrypted) "
+                "VALUES(?, ?, ?, ?, ?, ?, ?)",
+                no, variant.kind, variant.architecture, variant.precision, variant.manifest, variant.bytes,
+                variant.encrypted ? 1 : 0));
   return {};
 }
 
 Status SqliteReleases::update(const ReleaseRow& release) {
   return db_.run("UPDATE release SET state = ?, release_counter = ? WHERE model = ? AND version = ?",
                  static_cast<std::int64_t>(release.state), release.release_counter, release.model, release.version);
+}
+
+Result<std::optional<ContentKeyRow>> SqliteReleases::content_key(std::string_view package) const {
+  TRY_ASSIGN(db::Statement row, db_.prepare("SELECT package, wrapping_key, sealed, handed_by, handed_at FROM content_key "
+                                            "WHERE package = ?"));
+  row.bind(package);
+  TRY_ASSIGN(const bool found, row.step());
+  if (!found) return std::optional<ContentKeyRow>();
+  return std::optional<ContentKeyRow>(
+      ContentKeyRow{row.string(0), row.string(1), row.string(2), row.string(3), at(row.integer(4))});
+}
+
+Status SqliteReleases::put_content_key(const ContentKeyRow& key) {
+  return db_.run("INSERT INTO content_key(package, wrapping_key, sealed, handed_by, handed_at) VALUES(?, ?, ?, ?, ?) "
+                 "ON CONFLICT(package) DO UPDATE SET wrapping_key = excluded.wrapping_key, sealed = excluded.sealed, "
+                 "handed_by = excluded.handed_by, handed_at = excluded.handed_at",
+                 key.package, key.wrapping_key, key.sealed, key.handed_by, seconds(key.handed_at));
 }
 
 namespace {

@@ -190,8 +190,19 @@ CREATE INDEX idempotency_at ON idempotency(at);
 // What deltas saved.
 constexpr std::string_view kSecond = "ALTER TABLE deployment ADD COLUMN bytes_saved INTEGER NOT NULL DEFAULT 0;";
 
+// Confidential packages.
+constexpr std::string_view kThird = R"sql(
+ALTER TABLE variant ADD COLUMN encrypted INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE content_key(
+  package TEXT PRIMARY KEY,
+  wrapping_key TEXT NOT NULL,
+  sealed TEXT NOT NULL,
+  handed_by TEXT NOT NULL,
+  handed_at INTEGER NOT NULL);
+)sql";
+
 }  // namespace
 
-const std::array<std::string_view, 2> kMigrations = {kFirst, kSecond};
+const std::array<std::string_view, 3> kMigrations = {kFirst, kSecond, kThird};
 
 }  // namespace drover::store::sqlite

@@ -66,6 +66,8 @@ class SqliteReleases final : public Releases {
   Result<std::vector<ReleaseRow>> all() const override;
   Status insert(const ReleaseRow& release) override;
   Status update(const ReleaseRow& release) override;
+  Result<std::optional<ContentKeyRow>> content_key(std::string_view package) const override;
+  Status put_content_key(const ContentKeyRow& key) override;
 
  private:
   db::Connection& db_;

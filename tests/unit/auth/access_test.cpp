@@ -34,6 +34,7 @@ TEST(Access, GivesEachJobToItsRole) {
   EXPECT_EQ(least("POST /rollouts/{id}/promote"), 3);
   EXPECT_EQ(least("PATCH /uploads/{id}"), 3);
   EXPECT_EQ(least("POST /metadata/{role}"), 3);
+  EXPECT_EQ(least("PUT /content-keys/{package}"), 3);
   EXPECT_EQ(least("DELETE /devices/{id}"), 4);
   EXPECT_EQ(least("POST /tokens"), 4);
   EXPECT_EQ(least("GET /enrolment-tokens"), 4);
@@ -59,7 +60,8 @@ TEST(Access, LetsADeviceDoExactlyThisBesides) {
   for (const Route& route : routes())
     if (authorise(kDevice, route.id).allowed && !authorise(kNobody, route.id).allowed) own.push_back(route.id);
   EXPECT_THAT(own, testing::ElementsAre("GET /blobs/{digest}", "GET /deltas/{target}/{base}", "HEAD /blobs/{digest}",
-                                        "HEAD /deltas/{target}/{base}", "POST /device/checkin"));
+                                        "HEAD /deltas/{target}/{base}", "POST /device/checkin",
+                                        "POST /device/content-key"));
 }
 
 TEST(Access, LetsNoPersonCheckInForADevice) {

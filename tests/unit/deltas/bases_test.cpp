@@ -69,5 +69,12 @@ TEST(PairsOf, leave_small_and_empty_files_alone_and_name_none_twice) {
   EXPECT_EQ(pairs_of(manifest({{"a", "old"}, {"b", "old"}}), manifest({{"a", "new"}, {"b", "new"}}, kLeastFile)).size(), 1u);
 }
 
+TEST(PairsOf, leave_out_what_is_encrypted_on_either_side) {
+  auto sealed = manifest({{"a", "sealed"}});
+  sealed.files[0].plain.emplace();
+  EXPECT_THAT(pairs_of(manifest({{"a", "old"}}), sealed), IsEmpty());
+  EXPECT_THAT(pairs_of(sealed, manifest({{"a", "new"}})), IsEmpty());
+}
+
 }  // namespace
 }  // namespace drover::deltas
