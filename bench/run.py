@@ -16,15 +16,16 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import delta_bench  # noqa: E402
 import fleet_benches  # noqa: E402
 import http_benches  # noqa: E402
+import patch_bench  # noqa: E402
 import trust_benches  # noqa: E402
 from harness import Missing, Run  # noqa: E402
 from worlds import BareWorld, RealWorld  # noqa: E402
 
 BENCHES = {"checkin": http_benches.checkin, "newconn": http_benches.newconn, "download": http_benches.download,
            "agent": fleet_benches.agent, "rollout": fleet_benches.rollout, "trust": trust_benches.trust,
-           "delta": delta_bench.delta}
+           "delta": delta_bench.delta, "patch": patch_bench.patch}
 # Deltas are compared with tools that take minutes for each file: only when asked for.
-USUAL = [name for name in BENCHES if name != "delta"]
+USUAL = [name for name in BENCHES if name not in ("delta", "patch")]
 BARE = ("checkin", "newconn", "download")
 
 

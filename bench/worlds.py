@@ -71,7 +71,7 @@ class Server:
         self.plain, self.tls = free_port(), free_port()
         self.url = f"https://127.0.0.1:{self.tls}"
         self.tool = Tool(run.binary("drover"), os.path.join(self.folder, "profile"), log=os.path.join(self.folder, "tool.log"))
-        self.process = None
+        self.process, self.key = None, None
         self.start()
         token_file = os.path.join(self.folder, "admin.token")
         wait_for(token_file)
@@ -112,13 +112,17 @@ class Server:
         connection.close()
         return answer.status, text
 
-    def publish(self, model_file):
-        """A signed release whose model is that file."""
+    def make_trust(self):
         self.key = os.path.join(self.folder, "people.key")
         self.call("keys", "generate", self.key, "--no-passphrase")
         self.call("trust", "init", "--root-key", self.key, "--targets-key", self.key)
         self.call("trust", "delegate", MODEL, "--release-key", self.key + ".pub", "--threshold", "1", "--targets-key", self.key)
-        package, release = os.path.join(self.folder, "package"), os.path.join(self.folder, "release")
+
+    def publish(self, model_file, version=VERSION):
+        """A signed release whose model is that file."""
+        if self.key is None:
+            self.make_trust()
+        package, release = os.path.join(self.folder, "package-" + version), os.path.join(self.folder, "release-" + version)
         os.makedirs(os.path.join(package, "golden"))
         os.link(model_file, os.path.join(package, "model.onnx"))
         for name in ("inputs", "outputs"):
@@ -126,7 +130,7 @@ class Server:
                 file.write(b"\0\0\0\0")
         with open(os.path.join(package, "drover.json"), "w", encoding="utf-8") as file:
             json.dump(policy(), file)
-        self.call("release", "build", MODEL, VERSION, "--variant", f"{KIND}={package}", "--out", release, seconds=300)
+        self.call("release", "build", MODEL, version, "--variant", f"{KIND}={package}", "--out", release, seconds=300)
         self.call("release", "sign", release, "--key", self.key)
         self.call("release", "push", release, seconds=300)
 

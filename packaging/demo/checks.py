@@ -13,6 +13,14 @@ def _refusals(attempts, name):
     return found
 
 
+def _savings(savings):
+    """What the deltas to v2 were worth, as the server counted it."""
+    fetched, saved = savings["bytes_fetched"], savings["bytes_saved"]
+    share = 100 * saved / (fetched + saved) if fetched + saved else 0
+    return (f"deltas: v2 took {size(fetched)} instead of {size(fetched + saved)}, {share:.0f} % saved; "
+            f"{savings['by_delta']} of {savings['updates']} devices came by delta")
+
+
 def _row(name, device, attempts, world):
     mine = [rows[name] for rows in attempts.values() if name in rows]
     refusals = _refusals(attempts, name)
@@ -49,6 +57,8 @@ def report(demo, offline, killed):
     details = {(release, code): detail for name in rows for release, code, detail in _refusals(attempts, name)}
     for (release, code), detail in sorted(details.items()):
         print(f"  {release} {code}: {detail}")
+
+    print("  " + _savings(demo.tool.rollout(demo.rollouts["v2"])["savings"]))
 
     print("\n" + bold("Checks"))
     expect = Expectations()

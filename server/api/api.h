@@ -40,6 +40,7 @@ struct Settings {
 
 struct Counters {
   explicit Counters(metrics::Registry& registry);
+  void add(const wire::Savings& savings);
   metrics::Counter& checkins_idle;
   metrics::Counter& checkins_news;
   metrics::Counter& sessions;
@@ -48,6 +49,8 @@ struct Counters {
   metrics::Counter& refused;
   metrics::Counter& blobs_served;
   metrics::Counter& deltas_served;
+  metrics::Counter& updates;
+  metrics::Counter& delta_updates;
   metrics::Counter& delta_bytes_saved;
   metrics::Counter& content_keys;
 };

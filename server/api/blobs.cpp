@@ -1,6 +1,9 @@
 #include "common/net/http_files.h"
 #include "server/api/resources.h"
 
+#include <charconv>
+#include <nlohmann/json.hpp>
+
 namespace drover::api {
 namespace {
 
@@ -29,6 +32,50 @@ Result<net::Response> serve_file(const net::Request& request, const std::string&
   return response;
 }
 
+// "a,b,c"; an empty text has none. invalid_argument beyond `limit`.
+Result<std::vector<std::string_view>> list_of(std::string_view text, std::size_t limit) {
+  std::vector<std::string_view> items;
+  while (!text.empty()) {
+    if (items.size() == limit) return Error(Code::invalid_argument, "more than " + std::to_string(limit) + " in a list");
+    const std::size_t comma = std::min(text.find(','), text.size());
+    items.push_back(text.substr(0, comma));
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return items;
+}
+
+Result<std::int64_t> codec_of(std::string_view text) {
+  std::int64_t codec = 0;
+  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), codec);
+  if (fault != std::errc() || end != text.data() + text.size() || codec < 1)
+    return Error(Code::invalid_argument, "a codec is a number from 1");
+  return codec;
+}
+
+// What a device says that names none, because it is older than the question.
+Result<std::vector<std::int64_t>> codecs_of(const net::Request& request) {
+  std::vector<std::int64_t> codecs;
+  const std::string text = request.query_param("codecs").value_or("");
+  TRY_ASSIGN(const auto items, list_of(text, wire::kMaxCodecs));
+  for (const std::string_view item : items) {
+    TRY_ASSIGN(const std::int64_t codec, codec_of(item));
+    codecs.push_back(codec);
+  }
+  if (codecs.empty()) codecs.push_back(wire::kFirstCodec);
+  return codecs;
+}
+
+Result<std::vector<crypto::Digest>> held_of(const net::Request& request) {
+  std::vector<crypto::Digest> held;
+  const std::string text = request.query_param("have").value_or("");
+  TRY_ASSIGN(const auto items, list_of(text, wire::kMaxHeldFiles));
+  for (const std::string_view item : items) {
+    TRY_ASSIGN(const crypto::Digest digest, crypto::Digest::parse(item));
+    held.push_back(digest);
+  }
+  return held;
+}
+
 // The beginning of a download: what is resumed, asked about or cached is not counted again.
 bool begins_download(const net::Request& request, const net::Response& response) {
   return request.method == net::Method::get && response.status == 200;
@@ -53,16 +100,34 @@ Answer get_delta(Api& api, Call& call) {
   CO_TRY_ASSIGN(const crypto::Digest base, crypto::Digest::parse(call.param(1)));
   Status active = co_await check_still_active(api, call);
   if (!active) co_return std::move(active).error();
-  const auto found = api.deltas == nullptr ? std::nullopt : api.deltas->find(target, base);
+  const std::string named = call.request.query_param("codec").value_or("1");
+  CO_TRY_ASSIGN(const std::int64_t codec, codec_of(named));
+  const auto found = api.deltas == nullptr ? std::nullopt : api.deltas->find(target, base, codec);
   if (!found) co_return Error(Code::not_found, "there is no delta from " + base.text() + " (yet)");
   CO_TRY_ASSIGN(net::Response response,
-                serve_file(call.request, found->path, found->size, target.hex() + "-" + base.hex() + "-v1"));
+                serve_file(call.request, found->path, found->size,
+                           target.hex() + "-" + base.hex() + "-v" + std::to_string(codec)));
   if (begins_download(call.request, response)) {
     api.counters.deltas_served.add();
-    const auto whole = api.blobs.size(target);
-    if (whole && *whole > found->size) api.counters.delta_bytes_saved.add(*whole - found->size);
+    api.deltas->note_served(target, base, codec);
   }
   co_return response;
+}
+
+void add_delta_progress(const Api& api, const std::string& model, const std::string& version, nlohmann::json& out) {
+  const auto progress = api.deltas == nullptr ? std::nullopt : api.deltas->progress(model, version);
+  if (progress) out["deltas"] = wire::encode(*progress);
+}
+
+Answer plan_delta(Api& api, Call& call) {
+  CO_TRY_ASSIGN(const crypto::Digest target, crypto::Digest::parse(call.param(0)));
+  CO_TRY_ASSIGN(const auto held, held_of(call.request));
+  CO_TRY_ASSIGN(const auto codecs, codecs_of(call.request));
+  Status active = co_await check_still_active(api, call);
+  if (!active) co_return std::move(active).error();
+  wire::DeltaPlan plan;
+  if (api.deltas != nullptr) plan = api.deltas->plan_for(target, held, codecs);
+  co_return json_response(200, wire::encode(plan));
 }
 
 }  // namespace drover::api

@@ -22,6 +22,7 @@ struct Outcome {
   wire::CheckinAnswer answer;
   Claims claims;
   std::size_t events = 0;
+  wire::Savings savings;
   bool settled = false;  // false: only the writer can answer
   bool assigned = false;
 };
@@ -145,6 +146,7 @@ Result<Outcome> write_checkin(const Api& api, store::Writer& writer, const Check
     TRY_ASSIGN(const Applied applied, apply_report(writer, device, report, in.now));
     out.answer.acked_seq = applied.acked_seq;
     out.events = applied.events;
+    out.savings = applied.savings;
   }
   TRY_ASSIGN(const Evaluation evaluation, evaluate_and_record(writer, device, in.now, hold_of(api, in.now)));
   TRY_ASSIGN(const auto control, writer.control());
@@ -216,6 +218,7 @@ Answer post_checkin(Api& api, Call& call) {
     out = std::move(*result);
   }
   api.counters.events.add(out.events);
+  api.counters.add(out.savings);
   if (out.assigned) api.counters.assignments.add();
   co_return answer_of(api, out, *in);
 }

@@ -64,7 +64,9 @@ Answer get_release(Api& api, Call& call) {
   const store::ReleaseEntry* entry = control->release(call.param(0), call.param(1));
   if (entry == nullptr)
     co_return Error(Code::not_found, "there is no release " + call.param(0).substr(0, 64) + "/" + call.param(1).substr(0, 64));
-  co_return json_response(200, encode(entry->row));
+  nlohmann::json body = encode(entry->row);
+  add_delta_progress(api, entry->row.model, entry->row.version, body);
+  co_return json_response(200, body);
 }
 
 }  // namespace drover::api

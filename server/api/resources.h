@@ -2,6 +2,8 @@
 // problem details in the router.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "server/api/call.h"
 
 namespace drover::api {
@@ -52,6 +54,9 @@ Answer get_upload(Api& api, Call& call);
 Answer patch_upload(Api& api, Call& call);
 Answer get_blob(Api& api, Call& call);
 Answer get_delta(Api& api, Call& call);
+Answer plan_delta(Api& api, Call& call);
+// How far the deltas to this release are, as "deltas"; nothing when the server has not looked at it since it started.
+void add_delta_progress(const Api& api, const std::string& model, const std::string& version, nlohmann::json& out);
 
 // metadata.cpp
 Answer get_metadata(Api& api, Call& call);

@@ -33,6 +33,7 @@ nlohmann::json encode(const store::RolloutRow& row) {
   nlohmann::json out = wire::encode(status_of(row));
   const gate::Verdict verdict = rollout::verdict(row.spec, row.state);
   out["gate"] = verdict.why;
+  out["savings"] = wire::encode(row.savings);
   out["rollback"] = {{"returned", row.state.returned},
                      {"failed", row.state.return_failed},
                      {"nothing_before", row.state.nothing_before},
@@ -155,7 +156,9 @@ Answer get_rollout(Api& api, Call& call) {
     if (!row) co_return std::move(row).error();
     const std::string etag = version_etag(row->state.version);
     if (known != etag) {
-      net::Response response = json_response(200, encode(*row));
+      nlohmann::json body = encode(*row);
+      add_delta_progress(api, row->spec.model, row->spec.release, body);
+      net::Response response = json_response(200, body);
       response.headers.add("ETag", etag);
       co_return response;
     }

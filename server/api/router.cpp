@@ -32,6 +32,7 @@ constexpr std::array kRows = {
     Row{"POST /device/content-key", post_device_content_key, wire::kMaxContentKeyBody},
     Row{"POST /device/session", post_session, wire::kMaxCheckinBody},
     Row{"GET /blobs/{digest}", get_blob},
+    Row{"GET /deltas/{target}", plan_delta},
     Row{"GET /deltas/{target}/{base}", get_delta},
     Row{"GET /metadata/{file}", get_metadata},
     Row{"POST /metadata/{role}", post_metadata, tuf::kMaxTargetsBytes},
@@ -226,11 +227,24 @@ Counters::Counters(metrics::Registry& registry)
       refused(registry.counter("drover_refused_total", "Requests without the right")),
       blobs_served(registry.counter("drover_blob_served_total", "Downloads of whole files begun (of 4 KiB and more)")),
       deltas_served(registry.counter("drover_delta_served_total", "Downloads of deltas begun")),
+      updates(registry.counter("drover_updates_total", "Deployments in place of an earlier release that have ended")),
+      delta_updates(registry.counter("drover_delta_updates_total", "Of these, with a delta for a file at least")),
       delta_bytes_saved(registry.counter("drover_delta_bytes_saved_total",
-                                         "Bytes that whole files would have cost beyond the deltas served")),
+                                         "Bytes that these did not fetch thanks to deltas, as devices report")),
       content_keys(registry.counter("drover_content_keys_total", "Content keys given to devices, each sealed to its own")) {
+  registry.gauge_reader("drover_delta_hit_rate", "Share of the updates that came by delta, since this server started",
+                        [&all = updates, &by_delta = delta_updates] {
+                          const auto count = static_cast<double>(all.value());
+                          return count == 0 ? 0 : static_cast<double>(by_delta.value()) / count;
+                        });
   registry.counter_reader("drover_sql_statements_total", "SQL statements run",
                           [] { return static_cast<double>(db::statements_run()); });
+}
+
+void Counters::add(const wire::Savings& savings) {
+  updates.add(static_cast<std::uint64_t>(savings.updates));
+  delta_updates.add(static_cast<std::uint64_t>(savings.by_delta));
+  delta_bytes_saved.add(savings.bytes_saved);
 }
 
 net::Handler make_handler(Api& api) {

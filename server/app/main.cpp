@@ -82,6 +82,8 @@ Result<ServeOptions> options_of(const config::Values& values) {
   options.api.snapshot = std::chrono::seconds(values.number("snapshot_seconds"));
   options.api.timestamp = std::chrono::seconds(values.number("timestamp_seconds"));
   options.api.delta_wait = std::chrono::seconds(values.number("delta_wait_seconds"));
+  options.delta_budget = static_cast<std::uint64_t>(values.number("delta_budget_mib")) << 20;
+  options.delta_threads = static_cast<unsigned>(values.number("delta_threads"));
   options.api.max_pending = values.number("max_pending");
   options.api.wrapping_key = values.text("wrapping_key");
   return options;

@@ -53,6 +53,7 @@ class RunningServer final : public Server {
 
  private:
   void add_metrics();
+  void add_delta_metrics();
   static boost::asio::awaitable<void> keep_time(RunningServer& self);
   static boost::asio::awaitable<void> tick(RunningServer& self);
   static boost::asio::awaitable<void> refresh(RunningServer& self);
@@ -79,14 +80,31 @@ void RunningServer::add_metrics() {
                         [this] { return static_cast<double>(store_->stats().waiting); });
   metrics_.gauge_reader("drover_control_revision", "Revision of the control plane",
                         [this] { return static_cast<double>(store_->revision()); });
-  metrics_.gauge_reader("drover_deltas_ready", "Deltas that can be served",
-                        [this] { return static_cast<double>(deltas_->stats().ready); });
-  metrics_.gauge_reader("drover_deltas_pending", "Deltas to be made for the release under way, and releases that wait",
-                        [this] { return static_cast<double>(deltas_->stats().pending); });
+  add_delta_metrics();
   metrics_.gauge_reader("drover_connections", "Open connections",
                         [this] { return static_cast<double>(http_->stats().open.load()); });
   metrics_.counter_reader("drover_requests_total", "Requests answered",
                           [this] { return static_cast<double>(http_->stats().requests.load()); });
+}
+
+void RunningServer::add_delta_metrics() {
+  using deltas::Stats;
+  const auto gauge = [this](const char* name, const char* help, std::uint64_t Stats::*value) {
+    metrics_.gauge_reader(name, help, [this, value] { return static_cast<double>(deltas_->stats().*value); });
+  };
+  const auto counter = [this](const char* name, const char* help, std::uint64_t Stats::*value) {
+    metrics_.counter_reader(name, help, [this, value] { return static_cast<double>(deltas_->stats().*value); });
+  };
+  gauge("drover_deltas_ready", "Deltas that can be served", &Stats::ready);
+  gauge("drover_deltas_bytes", "Bytes that they take on the disk", &Stats::bytes);
+  gauge("drover_deltas_waiting", "Releases whose deltas wait to be made", &Stats::waiting);
+  gauge("drover_deltas_pending", "Deltas to be made for the releases under way, and releases that wait", &Stats::pending);
+  gauge("drover_deltas_pending_bytes", "Bytes of files still to be encoded for the releases under way",
+        &Stats::pending_bytes);
+  counter("drover_deltas_made_total", "Deltas made", &Stats::made);
+  counter("drover_deltas_useless_total", "Deltas that were hardly smaller than their file, not kept", &Stats::useless);
+  counter("drover_deltas_failed_total", "Deltas that could not be made or found no room", &Stats::failed);
+  counter("drover_deltas_removed_total", "Deltas removed to keep the budget", &Stats::removed);
 }
 
 // --- what happens as time goes by ------------------------------------------------------------------------------------
@@ -166,7 +184,8 @@ Result<std::unique_ptr<Server>> Server::open(const ServeOptions& given, const Cl
   store_options.readers = options.readers;
   TRY_ASSIGN(auto store, store::open_sqlite(store_options, clock));
   TRY_ASSIGN(auto blobs, store::open_blob_folder(options.data.blobs()));
-  TRY_ASSIGN(auto deltas, deltas::Deltas::open(*store, *blobs, fs::system_files(), options.data.deltas().string()));
+  const deltas::DeltasOptions making{options.data.deltas().string(), options.delta_budget, options.delta_threads};
+  TRY_ASSIGN(auto deltas, deltas::Deltas::open(*store, *blobs, fs::system_files(), making));
   auto server = std::make_unique<RunningServer>(options, std::move(keys), std::move(store), std::move(blobs),
                                                 std::move(deltas), clock, rng);
   TRY(server->bind(options.http));

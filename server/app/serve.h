@@ -19,6 +19,8 @@ struct ServeOptions {
   net::HttpServerOptions http;
   api::Settings api;
   unsigned readers = 2;
+  std::uint64_t delta_budget = UINT64_MAX;  // bytes
+  unsigned delta_threads = 1;
   std::chrono::milliseconds stop_within{20'000};
 };
 

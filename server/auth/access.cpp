@@ -13,6 +13,7 @@ constexpr auto kRoutes = std::to_array<Route>({
     {"DELETE /tokens/{id}", Access::admin},
     {"GET /audit", Access::viewer},
     {"GET /blobs/{digest}", Access::device_or_viewer},
+    {"GET /deltas/{target}", Access::device_or_viewer},
     {"GET /deltas/{target}/{base}", Access::device_or_viewer},
     {"GET /devices", Access::viewer},
     {"GET /devices/{id}", Access::viewer},

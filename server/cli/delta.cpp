@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -56,7 +57,7 @@ class FileSink final : public delta::ByteSink {
  public:
   explicit FileSink(std::string path) : path_(std::move(path)), part_(path_ + ".part") {}
   ~FileSink() override {
-    if (!file_) return;
+    if (!file_ && !closed_) return;
     file_.reset();
     std::remove(part_.c_str());
   }
@@ -66,17 +67,33 @@ class FileSink final : public delta::ByteSink {
     written += bytes.size();
     return {};
   }
-  Status finish() {
+  // The bytes are there under the name of part(), to be looked at before they take their place.
+  Status close() {
     TRY(write({}));
-    if (std::fclose(file_.release()) != 0 || std::rename(part_.c_str(), path_.c_str()) != 0) return failure();
+    closed_ = true;
+    if (std::fclose(file_.release()) != 0) return failure();
     return {};
   }
+  Status finish() {
+    if (!closed_) TRY(close());
+    if (std::rename(part_.c_str(), path_.c_str()) != 0) return failure();
+    closed_ = false;
+    return {};
+  }
+  const std::string& part() const { return part_; }
   std::uint64_t written = 0;
 
  private:
   Error failure() { return Error(errno == ENOSPC ? Code::disk_full : Code::io, part_ + ": " + std::strerror(errno)); }
   std::string path_, part_;
   Stream file_;
+  bool closed_ = false;
+};
+
+// Only counts: what is written is compared with its digest by the decoder.
+class NoSink final : public delta::ByteSink {
+ public:
+  Status write(ByteView) override { return {}; }
 };
 
 std::string_view kind_word(const delta::DeltaPart& part) {
@@ -118,7 +135,8 @@ void add_row(Table& table, const delta::DeltaPart& part) {
   table.add({part.name, std::string(type_word(part)),
              tensor ? fmt::format("{} x {}", part.rows, part.columns) : std::string(), std::string(kind_word(part)),
              part.rank > 0 ? std::to_string(part.rank) : std::string(), human_bytes(part.plain),
-             human_bytes(part.coded), percent(part.coded, part.plain)});
+             human_bytes(part.coded), human_bytes(part.plain - std::min(part.plain, part.coded)),
+             percent(part.coded, part.plain)});
 }
 
 std::string parts_table(const std::vector<delta::DeltaPart>& parts, const Context& context) {
@@ -129,19 +147,22 @@ std::string parts_table(const std::vector<delta::DeltaPart>& parts, const Contex
                {"RANK", Align::right},
                {"BYTES", Align::right},
                {"CODED", Align::right},
+               {"SAVED", Align::right},
                {"SHARE", Align::right}});
   for (const delta::DeltaPart& part : parts) add_row(table, part);
   return table.render(context.out_style(), context.out_width());
 }
 
-void show_parts(const std::vector<delta::DeltaPart>& parts, std::uint64_t coded, bool table, Context& context) {
+void show_parts(const std::vector<delta::DeltaPart>& parts, std::uint64_t coded, bool table, Context& context,
+                Json json = Json::object()) {
   std::uint64_t plain = 0;
   Json items = Json::array();
   for (const delta::DeltaPart& part : parts) {
     plain += part.plain;
     items.push_back(part_json(part));
   }
-  context.show({{"bytes", plain}, {"coded", coded}, {"parts", items}}, [&] {
+  json.update({{"bytes", plain}, {"coded", coded}, {"parts", items}});
+  context.show(json, [&] {
     return (table ? parts_table(parts, context) : std::string()) +
            fmt::format("{} instead of {}: {}\n", human_bytes(coded), human_bytes(plain), percent(coded, plain));
   });
@@ -158,6 +179,37 @@ delta::Progress progress_of(Progress& progress) {
   return [&progress, last](std::uint64_t done, std::uint64_t) { progress.moved(done - std::exchange(*last, done)); };
 }
 
+std::string name_of(const delta::DeltaHeader& header) {
+  return header.base_size == 0 ? "no base"
+                               : fmt::format("{} ({})", header.base.text(), human_bytes(header.base_size));
+}
+
+Result<delta::DeltaHeader> header_of(const std::string& path) {
+  TRY_ASSIGN(FileSource source, FileSource::open(path));
+  delta::NumberReader numbers(source);
+  return delta::read_header(numbers).within(path);
+}
+
+// Before anything is written: the decoder itself would find out at the end only.
+Status check_base(const delta::DeltaHeader& header, const std::string& path, ByteView base) {
+  const bool none = header.base_size == 0;
+  const crypto::Digest digest = base.empty() ? crypto::Digest() : crypto::sha256(base);
+  if (none ? base.empty() : base.size() == header.base_size && digest == header.base) return {};
+  const std::string given = base.empty() ? "there is none"
+                                         : fmt::format("{} is {} ({})", path, digest.text(), human_bytes(base.size()));
+  return Error(Code::invalid_argument,
+               fmt::format("the wrong base: this delta was made for {}, but {}", name_of(header), given));
+}
+
+// What a device would make of it.
+Status check_made(const std::string& path, ByteView base, ByteView target) {
+  TRY_ASSIGN(FileSource source, FileSource::open(path));
+  NoSink sink;
+  delta::ApplyLimits limits;
+  limits.max_target = target.size();
+  return delta::apply_delta(source, base, limits, sink).within("trying the delta out");
+}
+
 Result<int> make(const DeltaOptions& options, Context& context) {
   TRY_ASSIGN(const fs::MappedFile base, map_base(options.base));
   TRY_ASSIGN(const fs::MappedFile target, fs::MappedFile::open(options.file));
@@ -167,6 +219,8 @@ Result<int> make(const DeltaOptions& options, Context& context) {
     Progress progress(context, "coding", target.bytes().size());
     TRY_ASSIGN(parts, delta::make_delta(base.bytes(), target.bytes(), out, progress_of(progress)));
   }
+  TRY(out.close());
+  TRY(check_made(out.part(), base.bytes(), target.bytes()));
   TRY(out.finish());
   show_parts(parts, out.written, options.parts, context);
   return kOk;
@@ -174,11 +228,16 @@ Result<int> make(const DeltaOptions& options, Context& context) {
 
 Result<int> apply_to(const DeltaOptions& options, Context& context) {
   TRY_ASSIGN(const fs::MappedFile base, map_base(options.base));
+  TRY_ASSIGN(const delta::DeltaHeader header, header_of(options.file));
+  TRY(check_base(header, options.base, base.bytes()));
   TRY_ASSIGN(FileSource source, FileSource::open(options.file));
   FileSink out(options.out);
-  TRY(delta::apply_delta(source, base.bytes(), {}, out).within("applying " + options.file));
+  {
+    Progress progress(context, "applying", header.target_size);
+    TRY(delta::apply_delta(source, base.bytes(), {}, out, progress_of(progress)).within("applying " + options.file));
+  }
   TRY(out.finish());
-  context.show({{"bytes", out.written}},
+  context.show({{"bytes", out.written}, {"digest", header.target.text()}},
                [&] { return fmt::format("{} written, exactly the target\n", human_bytes(out.written)); });
   return kOk;
 }
@@ -189,10 +248,11 @@ Result<int> inspect(const DeltaOptions& options, Context& context) {
   std::uint64_t coded = delta::kHeaderBytes + 1;
   for (const delta::DeltaPart& part : contents.parts) coded += part.coded;
   if (!context.json)
-    context.note(fmt::format("base    {} {}\ntarget  {} {}", contents.header.base.text(),
-                             human_bytes(contents.header.base_size), contents.header.target.text(),
+    context.note(fmt::format("base    {}\ntarget  {} ({})", name_of(contents.header), contents.header.target.text(),
                              human_bytes(contents.header.target_size)));
-  show_parts(contents.parts, coded, true, context);
+  Json json = {{"target", contents.header.target.text()}};
+  json["base"] = contents.header.base_size == 0 ? Json() : Json(contents.header.base.text());
+  show_parts(contents.parts, coded, true, context, std::move(json));
   return kOk;
 }
 
@@ -210,11 +270,14 @@ void add_delta_commands(CommandSpec& root, Context& context) {
   m.flag("--parts", o->parts, "show what became of each tensor");
   m.action = [o, &context] { return make(*o, context); };
   CommandSpec& a = group.sub("apply", "Apply a delta to its base");
+  a.details = "A BASE of - is none, for a delta that was made without one.";
+  a.examples = {"drover delta apply v1/model.onnx v2.delta --out v2/model.onnx"};
   a.argument("BASE", &o->base, "exactly the file that the delta was made for").file().require();
   a.argument("DELTA", &o->file, "the delta").file().require();
   a.option("--out,-o", "FILE", &o->out, "the result").file().require();
   a.action = [o, &context] { return apply_to(*o, context); };
   CommandSpec& i = group.sub("inspect", "Show what a delta holds, without its base");
+  i.examples = {"drover delta inspect v2.delta", "drover delta inspect v2.delta --json"};
   i.argument("DELTA", &o->file, "the delta").file().require();
   i.action = [o, &context] { return inspect(*o, context); };
 }

@@ -10,6 +10,7 @@
 #include "server/cli/files.h"
 #include "server/cli/human.h"
 #include "server/cli/release_commands.h"
+#include "server/cli/rollout_view.h"
 #include "server/cli/table.h"
 
 namespace drover::cli {
@@ -98,13 +99,15 @@ Result<int> list(const std::string& model, Context& context) {
 
 std::string show_text(const Json& release, const Context& context) {
   const std::string state = text_of(release, "state");
-  std::string out =
-      render_fields({{"release", text_of(release, "model") + " " + text_of(release, "version")},
-                     {"state", state_cell(state)},
-                     {"counter", std::to_string(number_of(release, "release_counter"))},
-                     {"index", text_of(release, "index")},
-                     {"published", relative_time(text_of(release, "published_at"), context.clock.wall())}},
-                    context.out_style());
+  std::vector<std::pair<std::string, Cell>> fields = {
+      {"release", text_of(release, "model") + " " + text_of(release, "version")},
+      {"state", state_cell(state)},
+      {"counter", std::to_string(number_of(release, "release_counter"))},
+      {"index", text_of(release, "index")},
+      {"published", relative_time(text_of(release, "published_at"), context.clock.wall())}};
+  if (const auto found = release.find("deltas"); found != release.end())
+    if (const auto progress = wire::decode_delta_progress(*found)) fields.push_back({"deltas", delta_line(*progress)});
+  std::string out = render_fields(fields, context.out_style());
   Table table({{"KIND"},
                {"ARCHITECTURE"},
                {"PRECISION"},

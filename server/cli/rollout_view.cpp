@@ -132,6 +132,26 @@ std::string rollout_line(const wire::RolloutStatus& status) {
   return line;
 }
 
+std::string delta_line(const wire::DeltaProgress& progress) {
+  if (progress.state == "waiting") return "wait to be made";
+  std::string line = progress.wanted == 0 ? "none: no device holds an earlier version of a file"
+                                          : fmt::format("{} of {} ready", progress.ready, progress.wanted);
+  if (progress.ready > 0)
+    line += fmt::format(" ({} instead of {})", human_bytes(progress.delta_bytes), human_bytes(progress.whole_bytes));
+  if (progress.useless > 0) line += fmt::format(", {} hardly smaller than their file", progress.useless);
+  if (progress.failed > 0) line += fmt::format(", {} failed (see the server's log)", progress.failed);
+  if (progress.state == "making" && progress.bytes_total > 0)
+    line += fmt::format(", being made: {} of {}", human_bytes(progress.bytes_done), human_bytes(progress.bytes_total));
+  return line;
+}
+
+std::string savings_line(const wire::Savings& savings) {
+  if (savings.updates == 0) return "";
+  return fmt::format("{} of {} by delta, {} fetched, {} saved", savings.by_delta,
+                     counted(savings.updates, "update"), human_bytes(savings.bytes_fetched),
+                     human_bytes(savings.bytes_saved));
+}
+
 std::string next_step(const wire::RolloutStatus& status) {
   using enum wire::RolloutState;
   const std::string id = printable(status.id);

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "proto/wire/deltas.h"
 #include "proto/wire/rollout.h"
 #include "server/cli/style.h"
 #include "server/cli/table.h"
@@ -24,6 +25,12 @@ std::vector<std::string> rollout_lines(const wire::RolloutStatus& status, WallTi
 
 // One line for logs: "running, stage 2 of 3 (100%): 3 of 8 done, 2 in flight".
 std::string rollout_line(const wire::RolloutStatus& status);
+
+// "3 of 4 ready (1.2 MiB instead of 27 MiB), being made: 45 %". Of the deltas to one release.
+std::string delta_line(const wire::DeltaProgress& progress);
+
+// "5 of 6 updates by delta, 3.1 MiB fetched, 160 MiB saved"; empty when none has ended.
+std::string savings_line(const wire::Savings& savings);
 
 // What the person may do next: "drover rollout promote ID"; empty when there is nothing to do.
 std::string next_step(const wire::RolloutStatus& status);

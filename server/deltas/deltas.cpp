@@ -1,7 +1,6 @@
 #include "server/deltas/deltas.h"
 
 #include <algorithm>
-#include <set>
 
 #include "common/delta/delta.h"
 #include "common/fs/mapped_file.h"
@@ -11,8 +10,6 @@ namespace drover::deltas {
 namespace {
 
 constexpr int kNiceness = 5;  // devices and people first, but a busy machine must not starve a rollout that waits
-constexpr std::string_view kNone = ".none";
-constexpr std::string_view kTemporary = ".tmp";
 
 // Writes to a file as long as it stays below `limit` and nobody wants to stop.
 class FileSink final : public delta::ByteSink {
@@ -45,50 +42,43 @@ class NoSink final : public delta::ByteSink {
   const std::atomic<bool>& stopping_;
 };
 
+bool is_over(rollout::Phase phase) {
+  return phase == rollout::Phase::aborted || phase == rollout::Phase::completed || phase == rollout::Phase::rolled_back;
+}
+
+const store::ReleaseRow* newest_of(const ReleasesOfModel& releases) {
+  const store::ReleaseRow* newest = nullptr;
+  for (const auto& [version, entry] : releases)
+    if (entry.row.state == store::ReleaseState::published && (newest == nullptr || entry.row.no > newest->no))
+      newest = &entry.row;
+  return newest;
+}
+
 }  // namespace
 
 struct Deltas::Work final : async::Job {
   explicit Work(Release wanted) : release(std::move(wanted)) {}
-  Release release;
+  Release release;  // empty: only the budget is looked at
 };
 
-Deltas::Deltas(store::Store& store, const store::Blobs& blobs, fs::Files& files, std::string folder)
-    : store_(store), blobs_(blobs), files_(files), folder_(std::move(folder)),
-      worker_({.name = "deltas", .threads = 1, .max_queue = kMaxWaiting, .max_batch = 1, .niceness = kNiceness},
+Deltas::Deltas(store::Store& store, const store::Blobs& blobs, fs::Files& files, const DeltasOptions& options)
+    : store_(store), blobs_(blobs), files_(files), budget_(options.budget), shelf_(files, options.folder),
+      worker_({.name = "deltas",
+               .threads = options.threads,
+               .max_queue = kMaxWaiting,
+               .max_batch = 1,
+               .niceness = kNiceness},
               [this](unsigned, async::Batch batch) {
-                for (const auto& job : batch) {
-                  const Release& release = static_cast<const Work&>(*job).release;
-                  const Status made = stopping_ ? Status() : make_all(release);
-                  if (!made && made.error().code() != Code::cancelled)
-                    log::failure("deltas could not be made", made.error(),
-                                 {{"model", release.first}, {"release", release.second}});
-                  finished(release);
-                }
+                for (const auto& job : batch) run(static_cast<const Work&>(*job));
               }) {}
 
 Deltas::~Deltas() { stop(); }
 
 Result<std::unique_ptr<Deltas>> Deltas::open(store::Store& store, const store::Blobs& blobs, fs::Files& files,
-                                             std::string folder) {
-  std::unique_ptr<Deltas> deltas(new Deltas(store, blobs, files, std::move(folder)));
-  TRY(deltas->prepare().within("the folder of deltas"));
+                                             const DeltasOptions& options) {
+  std::unique_ptr<Deltas> deltas(new Deltas(store, blobs, files, options));
+  TRY(deltas->shelf_.open().within("the folder of deltas"));
   return deltas;
-}
-
-Status Deltas::prepare() {
-  TRY(files_.make_folder(folder_));
-  TRY_ASSIGN(const auto targets, files_.list(folder_));
-  for (const std::string& target : targets) TRY(prepare_target(folder_ + "/" + target));
-  return {};
-}
-
-Status Deltas::prepare_target(const std::string& folder) {
-  TRY_ASSIGN(const auto names, files_.list(folder));
-  for (const std::string& name : names) {
-    if (name.ends_with(kTemporary)) TRY(files_.remove(folder + "/" + name));
-    if (name.find('.') == std::string::npos) ++ready_;
-  }
-  return {};
 }
 
 void Deltas::stop() {
@@ -101,6 +91,9 @@ void Deltas::want(const std::string& model, const std::string& version) {
   {
     const std::lock_guard lock(mutex_);
     ++wanted_[release];
+    if (progress_.size() >= kMaxRemembered) progress_.clear();
+    wire::DeltaProgress& progress = progress_[release];
+    if (progress.state != "making") progress.state = "waiting";
   }
   std::unique_ptr<async::Job> job = std::make_unique<Work>(release);
   const Status taken = worker_.submit(job);
@@ -120,42 +113,115 @@ bool Deltas::pending(const std::string& model, const std::string& version) const
   return wanted_.contains(Release(model, version));
 }
 
+std::optional<wire::DeltaProgress> Deltas::progress(const std::string& model, const std::string& version) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = progress_.find(Release(model, version));
+  if (found == progress_.end()) return std::nullopt;
+  return found->second;
+}
+
+template <class Change>
+void Deltas::tell(const Release& release, const Change& change) {
+  const std::lock_guard lock(mutex_);
+  change(progress_[release]);
+}
+
 void Deltas::resume() {
+  std::unique_ptr<async::Job> look_at_budget = std::make_unique<Work>(Release());
+  if (const Status taken = worker_.submit(look_at_budget); !taken)
+    log::failure("the budget of deltas is not looked at", taken.error());
+  auto open = open_rollouts();
+  if (!open) log::failure("deltas of open rollouts are not made now", open.error());
+  std::set<Release> owed = open ? std::move(*open) : std::set<Release>();
   const auto control = store_.control();
-  std::set<Release> owed;
-  for (const store::RolloutEntry& rollout : control->rollouts) owed.emplace(rollout.spec.model, rollout.spec.release);
-  for (const auto& [model, releases] : control->models) {
-    const store::ReleaseRow* newest = nullptr;
-    for (const auto& [version, entry] : releases)
-      if (entry.row.state == store::ReleaseState::published && (newest == nullptr || entry.row.no > newest->no))
-        newest = &entry.row;
-    if (newest != nullptr) owed.emplace(model, newest->version);
-  }
+  for (const auto& [model, releases] : control->models)
+    if (const store::ReleaseRow* newest = newest_of(releases)) owed.emplace(model, newest->version);
   for (const auto& [model, version] : owed) want(model, version);
 }
 
-std::optional<Deltas::Found> Deltas::find(const crypto::Digest& target, const crypto::Digest& base) const {
-  Found found;
-  found.path = folder_ + "/" + target.hex() + "/" + base.hex();
-  const auto info = files_.info(found.path);
-  if (!info || info->kind != fs::Kind::file) return std::nullopt;
-  found.size = info->size;
-  return found;
+std::optional<Deltas::Found> Deltas::find(const crypto::Digest& target, const crypto::Digest& base,
+                                          std::int64_t codec) const {
+  const auto edge = shelf_.find(target, base, codec);
+  if (!edge) return std::nullopt;
+  return Found{shelf_.path(target, base, codec), edge->bytes};
 }
 
-Stats Deltas::stats() const { return {ready_, left_ + worker_.queued()}; }
+wire::DeltaPlan Deltas::plan_for(const crypto::Digest& target, std::span<const crypto::Digest> held,
+                                 std::span<const std::int64_t> codecs) const {
+  wire::DeltaPlan plan;
+  const auto size_of = [this](const crypto::Digest& file) { return blobs_.size(file); };
+  const auto whole = size_of(target);
+  if (!whole) return plan;
+  const auto edges_to = [this](const crypto::Digest& file) { return shelf_.to(file); };
+  for (const Edge& edge : plan_chain(Question{target, *whole, held, codecs}, edges_to, size_of))
+    plan.steps.push_back({edge.base.text(), edge.target.text(), edge.codec, edge.bytes, size_of(edge.target).value_or(0)});
+  return plan;
+}
 
-// --- on the worker's thread ------------------------------------------------------------------------------------------
+void Deltas::note_served(const crypto::Digest& target, const crypto::Digest& base, std::int64_t codec) {
+  shelf_.note_served(target, base, codec);
+}
+
+Stats Deltas::stats() const {
+  Stats stats;
+  stats.ready = shelf_.count();
+  stats.bytes = shelf_.bytes();
+  stats.waiting = worker_.queued();
+  stats.made = made_;
+  stats.useless = useless_;
+  stats.failed = failed_;
+  stats.removed = removed_;
+  stats.pending = stats.waiting;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [release, one] : progress_) {
+    if (one.state != "making") continue;
+    stats.pending += static_cast<std::uint64_t>(one.wanted - one.ready - one.useless - one.failed);
+    stats.pending_bytes += one.bytes_total - one.bytes_done;
+  }
+  return stats;
+}
+
+// --- on a worker's thread --------------------------------------------------------------------------------------------
+
+void Deltas::run(const Work& work) {
+  const Release& release = work.release;
+  if (release.first.empty()) {
+    const std::lock_guard lock(room_mutex_);
+    if (const Status room = make_room(nullptr); !room) log::failure("deltas take more room than they may", room.error());
+    return;
+  }
+  const Status made = stopping_ ? Status() : make_all(release);
+  if (!made && made.error().code() != Code::cancelled)
+    log::failure("deltas could not be made", made.error(), {{"model", release.first}, {"release", release.second}});
+  finished(release);
+}
 
 Status Deltas::make_all(const Release& release) {
   TRY_ASSIGN(const std::vector<Pair> pairs, plan(release));
-  left_ = pairs.size();
+  std::uint64_t bytes = 0;
+  for (const Pair& pair : pairs)
+    if (!shelf_.find(pair.target, pair.base, kCodec)) bytes += pair.target_size;
+  tell(release, [&](wire::DeltaProgress& progress) {
+    progress = wire::DeltaProgress();
+    progress.state = "making";
+    progress.wanted = static_cast<std::int64_t>(pairs.size());
+    progress.bytes_total = bytes;
+  });
   for (const Pair& pair : pairs) {
-    const Status made = stopping_ ? Status() : make(pair);
-    --left_;
-    if (!made && made.error().code() != Code::cancelled)
-      log::failure("a delta could not be made", made.error(), {{"target", pair.target.hex()}, {"base", pair.base.hex()}});
+    if (stopping_) return {};
+    const Made made = make_once(release, pair);
+    const auto edge = shelf_.find(pair.target, pair.base, kCodec);
+    tell(release, [&](wire::DeltaProgress& progress) {
+      ++(made == Made::ready ? progress.ready : made == Made::useless ? progress.useless : progress.failed);
+      if (made != Made::ready) return;
+      progress.delta_bytes += edge ? edge->bytes : 0;
+      progress.whole_bytes += pair.target_size;
+    });
   }
+  tell(release, [](wire::DeltaProgress& progress) {
+    progress.state = "ready";
+    progress.bytes_done = progress.bytes_total;
+  });
   return {};
 }
 
@@ -189,41 +255,66 @@ Result<std::vector<Pair>> Deltas::plan(const Release& release) const {
   return all;
 }
 
-Status Deltas::make(const Pair& pair) {
-  const std::string folder = folder_ + "/" + pair.target.hex(), path = folder + "/" + pair.base.hex();
-  const std::string none = path + std::string(kNone), temporary = path + std::string(kTemporary);
-  if (fs::exists(files_, path) || fs::exists(files_, none)) return {};
-  if (pair.target_size > kMaxFile) return {};
-  TRY(files_.make_folder(folder));
-  TRY(files_.sync_folder(folder_));
-  Status made = encode(pair, temporary);
-  if (made) made = try_out(pair, temporary);
-  if (made) {
-    TRY(files_.rename(temporary, path));
-    TRY(files_.sync_folder(folder));
-    ++ready_;
-    return {};
+// Two releases may share a pair: one thread makes it, the other waits for it.
+Deltas::Made Deltas::make_once(const Release& release, const Pair& pair) {
+  const std::pair key(pair.target, pair.base);
+  {
+    std::unique_lock lock(mutex_);
+    one_made_.wait(lock, [&] { return !making_.contains(key); });
+    making_.insert(key);
   }
-  TRY(files_.remove(temporary));
-  if (made.error().code() != Code::too_large) return made;
-  log::info("a delta is not worth it", {{"target", pair.target.hex()}, {"base", pair.base.hex()}});
-  return fs::write_atomic(files_, none, "");
+  const auto made = make(release, pair);
+  {
+    const std::lock_guard lock(mutex_);
+    making_.erase(key);
+  }
+  one_made_.notify_all();
+  if (made) return *made;
+  if (made.error().code() == Code::cancelled) return Made::failed;
+  ++failed_;
+  log::failure("a delta could not be made", made.error(), {{"target", pair.target.hex()}, {"base", pair.base.hex()}});
+  return Made::failed;
 }
 
-Status Deltas::encode(const Pair& pair, const std::string& path) {
+Result<Deltas::Made> Deltas::make(const Release& release, const Pair& pair) {
+  if (shelf_.find(pair.target, pair.base, kCodec)) return Made::ready;
+  if (pair.target_size > kMaxFile || shelf_.is_useless(pair.target, pair.base, kCodec)) return Made::useless;
+  TRY(shelf_.prepare(pair.target));
+  const std::string temporary = shelf_.temporary(pair.target, pair.base, kCodec);
+  const auto edge = encode(release, pair);
+  Status made = edge ? try_out(pair, temporary) : Status(edge.error());
+  if (made) made = keep(*edge);
+  if (made) {
+    ++made_;
+    return Made::ready;
+  }
+  TRY(files_.remove(temporary));
+  if (made.error().code() != Code::too_large) return made.error();
+  log::info("a delta is not worth it", {{"target", pair.target.hex()}, {"base", pair.base.hex()}});
+  ++useless_;
+  TRY(shelf_.note_useless(pair.target, pair.base, kCodec));
+  return Made::useless;
+}
+
+Result<Edge> Deltas::encode(const Release& release, const Pair& pair) {
   TRY_ASSIGN(const fs::MappedFile base, fs::MappedFile::open(blobs_.path(pair.base).string()));
   TRY_ASSIGN(const fs::MappedFile target, fs::MappedFile::open(blobs_.path(pair.target).string()));
   if (base.bytes().size() > kMaxFile) return Error(Code::too_large, "the base is too large");
-  TRY_ASSIGN(const std::unique_ptr<fs::Appender> file, files_.append(path, 0));
+  TRY_ASSIGN(const std::unique_ptr<fs::Appender> file, files_.append(shelf_.temporary(pair.target, pair.base, kCodec), 0));
   FileSink sink(*file, target.bytes().size() * kWorth / 100, stopping_);
-  TRY_ASSIGN(const auto parts, delta::make_delta(base.bytes(), target.bytes(), sink));
+  std::uint64_t told = 0;
+  const auto progress = [&](std::uint64_t done, std::uint64_t) {
+    tell(release, [&](wire::DeltaProgress& all) { all.bytes_done = std::min(all.bytes_total, all.bytes_done + done - told); });
+    told = done;
+  };
+  TRY_ASSIGN(const auto parts, delta::make_delta(base.bytes(), target.bytes(), sink, progress));
   TRY(file->sync());
-  log::info("a delta is ready", {{"target", pair.target.hex()},
-                                 {"base", pair.base.hex()},
-                                 {"bytes", file->size()},
-                                 {"whole", target.bytes().size()},
-                                 {"parts", parts.size()}});
-  return {};
+  log::info("a delta is made", {{"target", pair.target.hex()},
+                                {"base", pair.base.hex()},
+                                {"bytes", file->size()},
+                                {"whole", target.bytes().size()},
+                                {"parts", parts.size()}});
+  return Edge{pair.base, pair.target, kCodec, file->size()};
 }
 
 // A delta that does not give the target would cost every device a download for nothing.
@@ -240,6 +331,98 @@ Status Deltas::try_out(const Pair& pair, const std::string& path) const {
   // Not "too large" of its own, which would be remembered as a fact about the files.
   if (!tried && tried.error().code() == Code::too_large) return Error(Code::internal, tried.error().message());
   return tried;
+}
+
+// --- the budget ------------------------------------------------------------------------------------------------------
+
+Status Deltas::keep(const Edge& edge) {
+  const std::lock_guard lock(room_mutex_);
+  TRY(make_room(&edge));
+  return shelf_.keep(edge);
+}
+
+// For one more, if there is one, unless that were the first to go. With room_mutex_ held.
+Status Deltas::make_room(const Edge* added) {
+  std::vector<ShelfEdge> all = shelf_.all();
+  if (added != nullptr) all.push_back({*added, 0});
+  std::uint64_t bytes = 0;
+  for (const ShelfEdge& one : all) bytes += one.edge.bytes;
+  if (bytes <= budget_) return {};
+  TRY_ASSIGN(const Purposes purposes, this->purposes());
+  std::vector<Kept> kept;
+  for (const ShelfEdge& one : all) kept.push_back(kept_of(one, purposes));
+  const auto gone = to_remove(kept, budget_);
+  const std::size_t own = added == nullptr ? all.size() : all.size() - 1;
+  if (!gone || std::find(gone->begin(), gone->end(), own) != gone->end())
+    return Error(Code::disk_full, "there is no room for a delta within delta_budget_mib; devices fetch whole files instead");
+  for (const std::size_t i : *gone) {
+    const Edge& edge = all[i].edge;
+    TRY(shelf_.remove(edge));
+    ++removed_;
+    log::info("a delta makes room", {{"target", edge.target.hex()}, {"base", edge.base.hex()}, {"bytes", edge.bytes}});
+  }
+  return {};
+}
+
+Kept Deltas::kept_of(const ShelfEdge& one, const Purposes& purposes) const {
+  const auto found = purposes.find(one.edge.target);
+  const Purpose purpose = found == purposes.end() ? Purpose() : found->second;
+  const std::uint64_t whole = blobs_.size(one.edge.target).value_or(0);
+  Kept kept;
+  kept.bytes = one.edge.bytes;
+  kept.open_rollout = purpose.open_rollout;
+  kept.newest = purpose.newest;
+  kept.current_codec = one.edge.codec == kCodec;
+  kept.release = purpose.release;
+  kept.served = one.served;
+  kept.saves = whole - std::min(whole, one.edge.bytes);
+  return kept;
+}
+
+Result<std::set<Deltas::Release>> Deltas::open_rollouts() const {
+  const auto control = store_.control();
+  store::ReadFn<std::set<Release>> read = [control](const store::Reader& reader) -> Result<std::set<Release>> {
+    std::set<Release> open;
+    for (const store::RolloutEntry& entry : control->rollouts) {
+      TRY_ASSIGN(const rollout::RolloutState state, reader.rollouts.state(entry.no));
+      if (!is_over(state.phase)) open.emplace(entry.spec.model, entry.spec.release);
+    }
+    return open;
+  };
+  return store_.read_now(std::move(read));
+}
+
+Result<Deltas::Purposes> Deltas::purposes() const {
+  TRY_ASSIGN(const std::set<Release> open, open_rollouts());
+  const auto control = store_.control();
+  Purposes all;
+  Status status;
+  for (const auto& [model, releases] : control->models) {
+    const store::ReleaseRow* newest = newest_of(releases);
+    for (const auto& [version, entry] : releases) {
+      const Purpose purpose{entry.row.no, open.contains(Release(model, version)), &entry.row == newest};
+      add_purposes(entry, purpose, all, status);
+    }
+  }
+  // What an open rollout needs must be known: rather no room than its deltas lost.
+  if (!status) return status.error();
+  return all;
+}
+
+void Deltas::add_purposes(const store::ReleaseEntry& entry, Purpose purpose, Purposes& all, Status& status) const {
+  for (const store::VariantRow& variant : entry.row.variants) {
+    const auto files = manifest(variant.manifest);
+    if (!files) {
+      status = files.error();
+      continue;
+    }
+    for (const package::File& file : files->files) {
+      Purpose& known = all[file.digest];
+      known.release = std::max(known.release, purpose.release);
+      known.open_rollout = known.open_rollout || purpose.open_rollout;
+      known.newest = known.newest || purpose.newest;
+    }
+  }
 }
 
 }  // namespace drover::deltas

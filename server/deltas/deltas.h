@@ -1,59 +1,80 @@
-// The deltas that this server keeps: made in the background by one thread of low priority, served as immutable files.
-//
-//   <folder>/<target hex>/<base hex>        a delta, smaller than kWorth percent of the target, tried out once
-//   <folder>/<target hex>/<base hex>.none   it is not worth it; not tried again
-//   <folder>/<target hex>/<base hex>.tmp    being made; removed at the next start
+// The deltas that this server keeps: made in the background by a few threads of low priority, kept within a budget
+// (shelf.h, budget.h), served as immutable files.
 //
 // What is to be made is not written down: it follows from releases, fleet and rollouts, and is found again at each start.
+// So a server may be killed at any time: what was half made is cleared, what was not begun is owed again.
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
 #include "common/async/workers.h"
 #include "common/base/result.h"
 #include "common/crypto/hash.h"
+#include "common/delta/format.h"
 #include "common/fs/files.h"
+#include "proto/wire/deltas.h"
 #include "server/deltas/bases.h"
+#include "server/deltas/budget.h"
+#include "server/deltas/shelf.h"
 #include "server/store/blobs.h"
 #include "server/store/store.h"
 
 namespace drover::deltas {
 
-inline constexpr std::uint64_t kWorth = 95;  // percent of the target that a delta must stay below
+inline constexpr std::int64_t kCodec = delta::kVersion;  // what is made here
+inline constexpr std::uint64_t kWorth = 95;              // percent of the target that a delta must stay below
 inline constexpr std::size_t kMaxWaiting = 256;  // releases that wait; more are left to the next rollout or start
+inline constexpr std::size_t kMaxRemembered = 1024;  // releases whose progress is kept for people to see
 inline constexpr std::uint64_t kMaxFile = std::uint64_t{2} << 30;  // some minutes of encoding, and both files are mapped
 
+struct DeltasOptions {
+  std::string folder;
+  std::uint64_t budget = UINT64_MAX;  // bytes that all deltas may take
+  unsigned threads = 1;
+};
+
 struct Stats {
-  std::uint64_t ready = 0;
-  std::uint64_t pending = 0;  // of the release under way, and one for each that waits
+  std::uint64_t ready = 0, bytes = 0;  // on the disk
+  std::uint64_t waiting = 0;           // releases in the queue
+  std::uint64_t pending = 0;           // deltas of the releases under way that are not made yet, and one for each that waits
+  std::uint64_t pending_bytes = 0;     // of the files under way, that are not encoded yet
+  std::uint64_t made = 0, useless = 0, failed = 0, removed = 0;  // since the start
 };
 
 class Deltas {
  public:
   // All must outlive the object; `store` must run until stop(). io when the folder cannot be made.
   static Result<std::unique_ptr<Deltas>> open(store::Store& store, const store::Blobs& blobs, fs::Files& files,
-                                              std::string folder);
+                                              const DeltasOptions& options);
   ~Deltas();  // stop()
 
   // Thread-safe, never blocks on the disk. Until the deltas to this release are there or given up, it is pending.
   void want(const std::string& model, const std::string& version);
   bool pending(const std::string& model, const std::string& version) const;
-  // What an interrupted server owes: the releases of live rollouts, and the newest of each model.
+  // Nothing when this server has not looked at the release since it started.
+  std::optional<wire::DeltaProgress> progress(const std::string& model, const std::string& version) const;
+  // What an interrupted server owes: the releases of rollouts that are not over, and the newest of each model. Reads the
+  // database.
   void resume();
 
   struct Found {
     std::string path;
     std::uint64_t size = 0;
   };
-  // Looks at the disk. Thread-safe.
-  std::optional<Found> find(const crypto::Digest& target, const crypto::Digest& base) const;
+  std::optional<Found> find(const crypto::Digest& target, const crypto::Digest& base, std::int64_t codec) const;
+  // The smallest way from any of `held`; looks at blobs. No steps: none.
+  wire::DeltaPlan plan_for(const crypto::Digest& target, std::span<const crypto::Digest> held,
+                           std::span<const std::int64_t> codecs) const;
+  void note_served(const crypto::Digest& target, const crypto::Digest& base, std::int64_t codec);
   Stats stats() const;
   // Ends at the next piece of a delta under way. Idempotent.
   void stop();
@@ -61,27 +82,46 @@ class Deltas {
  private:
   using Release = std::pair<std::string, std::string>;  // model and version
   struct Work;
+  enum class Made { ready, useless, failed };
+  struct Purpose {  // of a file: what it belongs to
+    std::int64_t release = 0;
+    bool open_rollout = false, newest = false;
+  };
+  using Purposes = std::map<crypto::Digest, Purpose>;
 
-  Deltas(store::Store& store, const store::Blobs& blobs, fs::Files& files, std::string folder);
-  Status prepare();
-  Status prepare_target(const std::string& folder);
+  Deltas(store::Store& store, const store::Blobs& blobs, fs::Files& files, const DeltasOptions& options);
+  void run(const Work& work);
   Status make_all(const Release& release);
   Result<std::vector<Pair>> plan(const Release& release) const;
   Result<package::Manifest> manifest(const std::string& digest) const;
-  Status make(const Pair& pair);
-  Status encode(const Pair& pair, const std::string& path);
+  Made make_once(const Release& release, const Pair& pair);
+  Result<Made> make(const Release& release, const Pair& pair);
+  Result<Edge> encode(const Release& release, const Pair& pair);
   Status try_out(const Pair& pair, const std::string& path) const;
+  Status keep(const Edge& edge);
+  Status make_room(const Edge* added);
+  Result<std::set<Release>> open_rollouts() const;
+  Result<Purposes> purposes() const;
+  void add_purposes(const store::ReleaseEntry& entry, Purpose purpose, Purposes& all, Status& status) const;
+  Kept kept_of(const ShelfEdge& one, const Purposes& purposes) const;
+  template <class Change>
+  void tell(const Release& release, const Change& change);
   void finished(const Release& release);
 
   store::Store& store_;
   const store::Blobs& blobs_;
   fs::Files& files_;
-  const std::string folder_;
+  const std::uint64_t budget_;
+  Shelf shelf_;
   std::atomic<bool> stopping_{false};
-  std::atomic<std::uint64_t> ready_{0}, left_{0};
+  std::atomic<std::uint64_t> made_{0}, useless_{0}, failed_{0}, removed_{0};
+  std::mutex room_mutex_;  // one thread at a time makes room and takes it
   mutable std::mutex mutex_;
-  std::map<Release, int> wanted_;  // jobs that wait or run; guarded by mutex_
-  async::Workers worker_;          // the last: its thread uses the others
+  std::map<Release, int> wanted_;                       // jobs that wait or run; guarded by mutex_, as what follows
+  std::map<Release, wire::DeltaProgress> progress_;
+  std::set<std::pair<crypto::Digest, crypto::Digest>> making_;  // target and base, by some thread
+  std::condition_variable one_made_;
+  async::Workers worker_;  // the last: its threads use the others
 };
 
 }  // namespace drover::deltas

@@ -9,6 +9,7 @@
 
 #include "common/base/result.h"
 #include "common/time/clock.h"
+#include "proto/wire/deltas.h"
 #include "proto/wire/rollout.h"
 #include "server/rollout/bucket.h"
 #include "server/rollout/engine.h"
@@ -25,6 +26,7 @@ struct RolloutRow {
   WallTime created_at{};
   rollout::RolloutState state;
   rollout::Thresholds thresholds;  // of the open stage
+  wire::Savings savings;           // of the deployments that have ended
 };
 
 // At most so many rollouts of a model are looked at in a check-in: the newest, and every one that is not over.
@@ -46,6 +48,7 @@ class Rollouts {
   virtual Status insert(RolloutRow& rollout) = 0;
   // State and thresholds.
   virtual Status update(const RolloutRow& rollout) = 0;
+  virtual Status add_savings(std::int64_t no, const wire::Savings& more) = 0;
 };
 
 struct Deployment {

@@ -67,7 +67,29 @@ Status note_held(store::Writer& writer, const store::Device& device, std::string
   return {};
 }
 
-Status apply_event(store::Writer& writer, const store::Device& device, const wire::Event& event, WallTime now) {
+// Of a deployment that ends: it has taken the place of something, and moved bytes or saved them.
+wire::Savings savings_of(const store::Deployment& ended) {
+  wire::Savings out;
+  if (ended.previous.empty() || ended.bytes_fetched + ended.bytes_saved == 0) return out;
+  out.updates = 1;
+  out.by_delta = ended.bytes_saved > 0 ? 1 : 0;
+  out.bytes_fetched = ended.bytes_fetched;
+  out.bytes_saved = ended.bytes_saved;
+  return out;
+}
+
+Status note_savings(store::Writer& writer, const store::Deployment& ended, wire::Savings& all) {
+  const wire::Savings more = savings_of(ended);
+  if (more.updates == 0) return {};
+  all.updates += more.updates;
+  all.by_delta += more.by_delta;
+  all.bytes_fetched += more.bytes_fetched;
+  all.bytes_saved += more.bytes_saved;
+  return writer.rollouts.add_savings(ended.rollout_no, more);
+}
+
+Status apply_event(store::Writer& writer, const store::Device& device, const wire::Event& event, WallTime now,
+                   wire::Savings& savings) {
   TRY(writer.devices.add_event(device.no, event, now));
   const auto name = store::parse_deployment_id(event.deployment);
   if (!name) return {};
@@ -84,10 +106,12 @@ Status apply_event(store::Writer& writer, const store::Device& device, const wir
     note_progress(*deployment, event, now);
     if (is_activated_by(event.step)) deployment->activated = true;
   }
-  if (open && wire::is_final(event.outcome))
+  if (open && wire::is_final(event.outcome)) {
+    TRY(note_savings(writer, *deployment, savings));
     TRY(move_deployment(writer, *deployment, standing_of(event.outcome), now));
-  else
+  } else {
     TRY(writer.deployments.update(*deployment));
+  }
   return event.outcome == wire::Outcome::succeeded ? note_held(writer, device, deployment->model, held) : Status();
 }
 
@@ -116,7 +140,7 @@ Result<Applied> apply_report(store::Writer& writer, const store::Device& device,
                                      {"first", report.events.front().seq}});
   for (const wire::Event& event : report.events) {
     if (event.seq <= out.acked_seq) continue;
-    TRY(apply_event(writer, device, event, now));
+    TRY(apply_event(writer, device, event, now, out.savings));
     out.acked_seq = event.seq;
     ++out.events;
   }

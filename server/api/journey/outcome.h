@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/base/result.h"
+#include "proto/wire/deltas.h"
 #include "proto/wire/device.h"
 #include "server/store/store.h"
 
@@ -16,6 +17,7 @@ Result<wire::Report> open_report(const wire::SignedReport& signed_report, const 
 struct Applied {
   std::uint64_t acked_seq = 0;
   std::size_t events = 0;
+  wire::Savings savings;  // of the deployments that ended with this report
 };
 Result<Applied> apply_report(store::Writer& writer, const store::Device& device, const wire::Report& report,
                              WallTime now);

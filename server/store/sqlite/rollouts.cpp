@@ -9,7 +9,8 @@ namespace drover::store::sqlite {
 namespace {
 
 constexpr std::string_view kColumns =
-    "rollout_no, id, spec, salt, created_by, created_at, engine, thresholds";
+    "rollout_no, id, spec, salt, created_by, created_at, engine, thresholds, updates, by_delta, bytes_fetched, "
+    "bytes_saved";
 constexpr std::size_t kMaxThresholds = 1 << 20;
 
 std::string encode(const rollout::Thresholds& thresholds) {
@@ -38,6 +39,10 @@ Result<RolloutRow> read_row(const db::Statement& row) {
   out.created_at = at(row.integer(5));
   TRY_ASSIGN(out.state, rollout::decode_state(row.text(6)));
   TRY_ASSIGN(out.thresholds, decode_thresholds(row.text(7)));
+  out.savings.updates = row.integer(8);
+  out.savings.by_delta = row.integer(9);
+  out.savings.bytes_fetched = static_cast<std::uint64_t>(row.integer(10));
+  out.savings.bytes_saved = static_cast<std::uint64_t>(row.integer(11));
   return out;
 }
 
@@ -132,6 +137,13 @@ Status SqliteRollouts::update(const RolloutRow& rollout) {
   return db_.run("UPDATE rollout SET phase = ?, engine = ?, thresholds = ?, live = max(live, ?) WHERE rollout_no = ?",
                  static_cast<std::int64_t>(rollout.state.phase), rollout::encode(rollout.state),
                  encode(rollout.thresholds), is_over(rollout.state.phase) ? 0 : 1, rollout.no);
+}
+
+Status SqliteRollouts::add_savings(std::int64_t no, const wire::Savings& more) {
+  return db_.run("UPDATE rollout SET updates = updates + ?, by_delta = by_delta + ?, bytes_fetched = bytes_fetched + ?, "
+                 "bytes_saved = bytes_saved + ? WHERE rollout_no = ?",
+                 more.updates, more.by_delta, static_cast<std::int64_t>(more.bytes_fetched),
+                 static_cast<std::int64_t>(more.bytes_saved), no);
 }
 
 }  // namespace drover::store::sqlite

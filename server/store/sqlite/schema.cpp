@@ -201,8 +201,16 @@ CREATE TABLE content_key(
   handed_at INTEGER NOT NULL);
 )sql";
 
+// The same for whole rollouts, counted as deployments end.
+constexpr std::string_view kSavings = R"sql(
+ALTER TABLE rollout ADD COLUMN updates INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE rollout ADD COLUMN by_delta INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE rollout ADD COLUMN bytes_fetched INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE rollout ADD COLUMN bytes_saved INTEGER NOT NULL DEFAULT 0;
+)sql";
+
 }  // namespace
 
-const std::array<std::string_view, 3> kMigrations = {kFirst, kSecond, kThird};
+const std::array<std::string_view, 4> kMigrations = {kFirst, kSecond, kThird, kSavings};
 
 }  // namespace drover::store::sqlite

@@ -97,6 +97,7 @@ class SqliteRollouts final : public Rollouts {
   Result<bool> group_in_use(std::string_view group) const override;
   Status insert(RolloutRow& rollout) override;
   Status update(const RolloutRow& rollout) override;
+  Status add_savings(std::int64_t no, const wire::Savings& more) override;
 
  private:
   Status retire(std::string_view model);

@@ -37,6 +37,21 @@ TEST_P(StoreSuite, ARolloutComesBackWithStateAndThresholds) {
             rollout::Phase::paused);
 }
 
+TEST_P(StoreSuite, WhatARolloutSavedAddsUpAndStaysWhenItsStateMoves) {
+  RolloutRow row = rollout_row();
+  ASSERT_OK(write([&](Writer& writer) { return writer.rollouts.insert(row); }));
+  for (int i = 0; i < 2; ++i)
+    ASSERT_OK(write([&](Writer& writer) { return writer.rollouts.add_savings(row.no, {1, 1, 5'000'000'000, 7}); }));
+  row.state.phase = rollout::Phase::paused;
+  ASSERT_OK(write([&](Writer& writer) { return writer.rollouts.update(row); }));
+  const auto found = read<std::optional<RolloutRow>>([&](const Reader& in) { return in.rollouts.find(row.id); });
+  ASSERT_OK(found);
+  EXPECT_EQ((*found)->savings.updates, 2);
+  EXPECT_EQ((*found)->savings.by_delta, 2);
+  EXPECT_EQ((*found)->savings.bytes_fetched, 10'000'000'000U);
+  EXPECT_EQ((*found)->savings.bytes_saved, 14U);
+}
+
 TEST_P(StoreSuite, RolloutsThatAreOverLeaveTheLiveOnesAfterMany) {
   RolloutRow open = rollout_row();
   ASSERT_OK(write([&](Writer& writer) { return writer.rollouts.insert(open); }));

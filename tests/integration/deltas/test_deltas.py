@@ -11,10 +11,11 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.environ["DROVER_SOURCE_DIR"], "tests", "e2e"))
 
-from scene import SceneTest, unittest, wait_until, write_json  # noqa: E402
+from scene import BIN, KIND, SceneTest, unittest, wait_until, write_json  # noqa: E402
 
 SIZE = 3_000_000  # bytes of a model
 SLOW = 400_000  # bytes a second
+CODEC = ".v1"
 
 
 class DeltaCase(SceneTest):
@@ -63,10 +64,13 @@ class DeltaCase(SceneTest):
         with open(os.path.join(self.device.state, "current", self.scene.model, "model.onnx"), "rb") as file:
             return hashlib.sha256(file.read()).hexdigest()
 
-    def delta_file(self):
-        """The delta from what the device has to the newest release, made in the background."""
-        path = os.path.join(self.scene.data, "deltas", self.digest(), self.held())
-        wait_until("a delta is made", 60, lambda: os.path.exists(path), 0.1)
+    def delta_path(self, target, base):
+        return os.path.join(self.scene.data, "deltas", target, base + CODEC)
+
+    def delta_file(self, target=None, base=None):
+        """The delta from what the device has to the newest release (or others), made in the background."""
+        path = self.delta_path(target or self.digest(), base or self.held())
+        wait_until("a delta is made", 180, lambda: os.path.exists(path), 0.1)
         return path
 
     def take_away(self):
@@ -75,7 +79,11 @@ class DeltaCase(SceneTest):
         os.remove(path)
         with open(path + ".none", "wb"):
             pass
+        self.restart_server()
         return path
+
+    def staging(self, pattern):
+        return glob.glob(os.path.join(self.device.state, "staging", pattern))
 
     def deployment(self, rollout, holds):
         """The device's attempt, as soon as this holds for it."""
@@ -126,8 +134,15 @@ class Deltas(DeltaCase):
         self.assertGreater(self.metric("drover_delta_bytes_saved_total"), saved + SIZE * 9 // 10)
         self.assertGreaterEqual(self.metric("drover_deltas_ready"), 1)
         self.assertEqual(self.metric("drover_deltas_pending"), 0)
+        self.assertGreater(self.metric("drover_deltas_bytes"), 0)
+        self.assertGreater(self.metric("drover_delta_hit_rate"), 0)
+        savings = self.scene.rollout(rollout)["savings"]
+        self.assertEqual((savings["updates"], savings["by_delta"], savings["delta_hit_rate"]), (1, 1, 1))
+        self.assertEqual((savings["bytes_fetched"], savings["bytes_saved"]), (row["bytes_fetched"], row["bytes_saved"]))
+        status = self.scene.tool.run("rollout", "status", rollout)
+        self.assertRegex(status, r"bytes: 1 of 1 update by delta, .* fetched, .* saved")
 
-    def test_a_damaged_delta_costs_a_full_download_and_never_the_base(self):
+    def test_a_damaged_delta_is_fetched_once_more_and_then_the_whole_file_and_never_costs_the_base(self):
         before = self.held()
         version = self.release()
         path = self.delta_file()
@@ -139,7 +154,26 @@ class Deltas(DeltaCase):
         rollout = self.scene.roll_out(version)
         row = self.arrived(version, rollout)
         self.assertEqual(row["bytes_saved"], 0, row)
-        self.assertGreater(row["bytes_fetched"], SIZE + os.path.getsize(path) - 1000, "the delta's bytes count too")
+        twice = 2 * os.path.getsize(path)
+        self.assertGreater(row["bytes_fetched"], SIZE + twice - 1000, "the delta's bytes count too")
+        self.assertLess(row["bytes_fetched"], SIZE + twice + 100_000)
+        with open(os.path.join(self.device.state, "blobs", before), "rb") as file:
+            self.assertEqual(hashlib.sha256(file.read()).hexdigest(), before)
+
+    def test_a_decoder_that_crashes_costs_the_whole_file_and_neither_the_agent_nor_the_base(self):
+        crashes = self.scene.path("crashes")
+        with open(crashes, "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh\nkill -SEGV $$\n")
+        os.chmod(crashes, 0o755)
+        self.set_device(self.device, patcher=crashes)
+        self.addCleanup(self.set_device, self.device, patcher=os.path.join(BIN, "drover-patch"))
+        pid, before = self.device.agent.pid, self.held()
+        version = self.release()
+        self.delta_file()
+        row = self.arrived(version, self.scene.roll_out(version))
+        self.assertEqual(row["bytes_saved"], 0, row)
+        self.device.agent.check()
+        self.assertEqual(self.device.agent.pid, pid)
         with open(os.path.join(self.device.state, "blobs", before), "rb") as file:
             self.assertEqual(hashlib.sha256(file.read()).hexdigest(), before)
 
@@ -176,8 +210,7 @@ class Deltas(DeltaCase):
         rollout = self.scene.roll_out(version)
 
         def bytes_of_delta():
-            found = glob.glob(os.path.join(self.device.state, "staging", "*.delta"))
-            return sum(os.path.getsize(path) for path in found)
+            return sum(os.path.getsize(path) for path in self.staging("*.delta"))
 
         held = wait_until("a part of it is here", 30, lambda: (
             lambda held: held if delta // 4 < held < delta * 3 // 4 else None)(bytes_of_delta()), 0.02)
@@ -187,6 +220,71 @@ class Deltas(DeltaCase):
         self.assertGreaterEqual(row["bytes_resumed"], held, row)
         self.assertLess(row["bytes_fetched"], delta + 300_000, row)
         self.assertGreater(row["bytes_saved"], SIZE // 3, row)
+
+    def publish_two(self, changed):
+        """Two releases more, and no direct delta to the second: the deltas' sizes."""
+        held = self.held()
+        self.release(changed)
+        middle = self.digest()
+        first = self.delta_file(middle, held)
+        version = self.release(changed)
+        second = self.delta_file(self.digest(), middle)
+        self.take_away()
+        return version, os.path.getsize(first), os.path.getsize(second)
+
+    def test_a_device_two_releases_behind_comes_by_a_chain_where_that_is_the_smallest(self):
+        version, first, second = self.publish_two(60_000)
+        row = self.arrived(version, self.scene.roll_out(version))
+        self.assertLess(row["bytes_fetched"], first + second + 100_000, row)
+        self.assertEqual(row["bytes_saved"], SIZE - first - second, row)
+
+    def test_a_chain_goes_on_after_kill_9_from_what_it_has_made(self):
+        self.set_device(self.device, max_rate=SLOW)
+        self.addCleanup(self.set_device, self.device, max_rate=0)
+        version, first, second = self.publish_two(SIZE // 4)
+        rollout = self.scene.roll_out(version)
+        wait_until("the first step is done", 60, lambda: self.staging("*.between"), 0.02)
+        self.device.agent.kill()
+        self.device.agent.start()
+        row = self.arrived(version, rollout)
+        self.assertLess(row["bytes_fetched"], first + second + 300_000, row)
+        self.assertEqual(row["bytes_saved"], SIZE - first - second, row)
+
+    def test_a_file_that_another_model_has_already_is_not_sent_again(self):
+        self.set_device(self.device, confirm_without_application=True)
+        self.addCleanup(self.set_device, self.device, confirm_without_application=False)
+        scene, other = self.scene, "other"
+        scene.tool.run("trust", "delegate", other, "--release-key", scene.key("alice") + ".pub", "--threshold", 1,
+                       "--targets-key", scene.key("targets"))
+        folder = scene.make_package("of-another-model")
+        shutil.copy(os.path.join(self.device.state, "current", scene.model, "model.onnx"), folder)
+        out = scene.path("releases", "other-1")
+        scene.tool.run("release", "build", other, "1", "--variant", f"{KIND}={folder}", "--out", out)
+        scene.tool.run("release", "sign", out, "--key", scene.key("alice"))
+        scene.tool.run("release", "push", out)
+        served = self.metric("drover_blob_served_total")
+        scene.ensure_group("all")
+        rollout = scene.tool.json("rollout", "create", "--name", "other", "--model", other, "--release", "1", "--group",
+                                  "all", "--stage", "100%,auto")["id"]
+        row = self.deployment(rollout, lambda row: row["state"] in ("succeeded", "failed"))
+        self.assertEqual((row["state"], row["code"]), ("succeeded", "ok"), row)
+        self.assertLess(row["bytes_fetched"], 4096, row)
+        self.assertEqual(self.metric("drover_blob_served_total"), served)
+
+    def test_the_way_depends_on_what_is_held_and_what_can_be_decoded(self):
+        held = self.held()
+        self.release()
+        size = os.path.getsize(self.delta_file())
+        client = self.scene.http()
+        url = f"/deltas/sha256:{self.digest()}?have=sha256:{'0' * 64},sha256:{held}"
+        for asked in (url, url + "&codecs=1", url + "&codecs=1,7"):
+            steps = client.get(asked).json["steps"]
+            self.assertEqual([(step["base"], step["codec"], step["bytes"]) for step in steps], [("sha256:" + held, 1, size)])
+        self.assertEqual(client.get(url + "&codecs=7").json["steps"], [])
+        self.assertEqual(client.get(f"/deltas/sha256:{self.digest()}").json["steps"], [])
+        self.assertEqual(client.get(url + "&codecs=x").status, 400)
+        self.assertEqual(client.get(url + ",nonsense").status, 400)
+        self.assertEqual(client.get(f"/deltas/sha256:{self.digest()}/sha256:{held}?codec=7").status, 404)
 
     def test_a_server_that_was_killed_makes_what_is_missing_at_its_next_start(self):
         self.release()
@@ -209,7 +307,8 @@ class Deltas(DeltaCase):
         path = self.delta_file()
         with open(path, "rb") as file:
             content = file.read()
-        url = f"/deltas/sha256:{self.digest()}/sha256:{os.path.basename(path)}"
+        base = os.path.basename(path)[:64]
+        url = f"/deltas/sha256:{self.digest()}/sha256:{base}"
         self.assertEqual(self.scene.http(token="").get(url).status, 401)
         client = self.scene.http()
         whole = client.get(url)
@@ -222,7 +321,7 @@ class Deltas(DeltaCase):
         self.assertEqual(client.get(url, headers={"Range": f"bytes={len(content)}-"}).status, 416)
         head = client.request("HEAD", url)
         self.assertEqual((head.status, head.headers["Content-Length"], head.body), (200, str(len(content)), b""))
-        self.assertEqual(client.get(f"/deltas/sha256:{'0' * 64}/sha256:{os.path.basename(path)}").status, 404)
+        self.assertEqual(client.get(f"/deltas/sha256:{'0' * 64}/sha256:{base}").status, 404)
         self.assertEqual(client.get(f"/deltas/sha256:{self.digest()}/nonsense").status, 400)
 
 
@@ -234,6 +333,62 @@ class Waiting(DeltaCase):
         row = self.arrived(version, self.scene.roll_out(version))
         self.assertGreater(row["bytes_saved"], self.size * 9 // 10, row)
         self.assertEqual(self.metric("drover_blob_served_total"), 1, "the first release alone came whole")
+
+    def progress(self, version):
+        return self.scene.http().get(f"/models/{self.scene.model}/releases/{version}").json.get("deltas", {})
+
+    def test_people_see_how_far_the_deltas_are_and_a_server_killed_in_the_middle_begins_anew(self):
+        version = self.release(changed=200_000)
+        making = wait_until("it is being made", 60, lambda: (
+            lambda seen: seen if seen.get("state") == "making" and seen["bytes_done"] > 0 else None)(self.progress(version)),
+            0.02)
+        self.assertEqual((making["wanted"], making["ready"], making["bytes_total"]), (1, 0, self.size))
+        self.assertGreater(self.metric("drover_deltas_pending_bytes"), 0)
+        self.scene.server.kill()
+        half = self.delta_path(self.digest(), self.held()) + ".tmp"
+        self.assertTrue(os.path.exists(half))
+        self.scene.server.start()
+        self.scene.wait_for_server()
+        path = self.delta_file()
+        self.assertFalse(os.path.exists(half))
+        ready = wait_until("it is ready", 60, lambda: (
+            lambda seen: seen if seen.get("state") == "ready" else None)(self.progress(version)), 0.05)
+        self.assertEqual((ready["wanted"], ready["ready"], ready["failed"]), (1, 1, 0))
+        self.assertEqual((ready["delta_bytes"], ready["whole_bytes"]), (os.path.getsize(path), self.size))
+        self.assertIn("1 of 1 ready", self.scene.tool.run("release", "show", self.scene.model, version))
+        self.arrived(version, self.scene.roll_out(version))
+
+
+class Budget(DeltaCase):
+    """At most 1 MiB for deltas, of which each has some 400 or 800 kB."""
+
+    @classmethod
+    def prepare(cls, scene):
+        super().prepare(scene)
+        scene.server.arguments.extend(["--delta-budget-mib", "1"])
+        scene.server.stop()
+        scene.server.start()
+        scene.wait_for_server()
+
+    def test_the_oldest_makes_room_but_never_what_an_open_rollout_needs(self):
+        first = self.digest()
+        second_version = self.release(changed=400_000)
+        second = self.digest()
+        needed = self.delta_file(second, first)
+        rollout = self.scene.roll_out(second_version, "50%")  # waits for a person's promotion in the end: open
+        self.arrived(second_version, rollout)
+        self.release(changed=400_000)
+        third = self.digest()
+        old = self.delta_file(third, second)
+        self.release(changed=400_000)
+        kept = self.delta_file(self.digest(), third)
+        wait_until("one had to go", 30, lambda: not os.path.exists(old), 0.1)
+        self.assertTrue(os.path.exists(needed))
+        self.assertTrue(os.path.exists(kept))
+        self.assertFalse(os.path.exists(self.delta_path(self.digest(), second)), "would need more than there is")
+        self.assertLessEqual(self.metric("drover_deltas_bytes"), 1 << 20)
+        self.assertEqual(self.metric("drover_deltas_removed_total"), 1)
+        self.assertGreaterEqual(self.metric("drover_deltas_failed_total"), 1)
 
 
 if __name__ == "__main__":

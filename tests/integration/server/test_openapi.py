@@ -141,6 +141,7 @@ class OpenApi(LiveCase):
         self.good("headBlob", admin, digest=release["index"])
         self.call("getBlob", admin, None, {"Range": "bytes=0-1"}, digest=digest)
         self.call("getBlob", admin, None, {"Range": "bytes=99-"}, digest=digest)
+        self.good("planDelta", admin, query=f"?have={digest}&codecs=1,2", target=release["index"])
         for operation in ("getDelta", "headDelta"):
             self.call(operation, admin, target=digest, base=release["index"])
         self.good("getTrust", admin)

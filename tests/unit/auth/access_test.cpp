@@ -59,8 +59,8 @@ TEST(Access, LetsADeviceDoExactlyThisBesides) {
   std::vector<std::string_view> own;
   for (const Route& route : routes())
     if (authorise(kDevice, route.id).allowed && !authorise(kNobody, route.id).allowed) own.push_back(route.id);
-  EXPECT_THAT(own, testing::ElementsAre("GET /blobs/{digest}", "GET /deltas/{target}/{base}", "HEAD /blobs/{digest}",
-                                        "HEAD /deltas/{target}/{base}", "POST /device/checkin",
+  EXPECT_THAT(own, testing::ElementsAre("GET /blobs/{digest}", "GET /deltas/{target}", "GET /deltas/{target}/{base}",
+                                        "HEAD /blobs/{digest}", "HEAD /deltas/{target}/{base}", "POST /device/checkin",
                                         "POST /device/content-key"));
 }
 

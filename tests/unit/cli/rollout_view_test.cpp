@@ -75,6 +75,30 @@ TEST(RolloutView, OneLineForLogsSaysStateStageAndReason) {
             "halted, stage 2 of 2 (100%): 3 of 8 done, 2 in flight, 1 failed - too many failures");
 }
 
+TEST(DeltaLine, SaysWhatIsReadyAndWhatIsBeingMade) {
+  wire::DeltaProgress progress;
+  progress.state = "waiting";
+  EXPECT_EQ(delta_line(progress), "wait to be made");
+  progress.state = "ready";
+  EXPECT_EQ(delta_line(progress), "none: no device holds an earlier version of a file");
+  progress.state = "making";
+  progress.wanted = 4;
+  progress.ready = 2;
+  progress.useless = progress.failed = 1;
+  progress.delta_bytes = 1 << 20;
+  progress.whole_bytes = 20 << 20;
+  progress.bytes_done = 5 << 20;
+  progress.bytes_total = 10 << 20;
+  EXPECT_EQ(delta_line(progress),
+            "2 of 4 ready (1 MiB instead of 20 MiB), 1 hardly smaller than their file, 1 failed (see the server's "
+            "log), being made: 5 MiB of 10 MiB");
+}
+
+TEST(SavingsLine, SaysWhatWasNotSent) {
+  EXPECT_EQ(savings_line({}), "");
+  EXPECT_EQ(savings_line({2, 1, 3 << 20, 40 << 20}), "1 of 2 updates by delta, 3 MiB fetched, 40 MiB saved");
+}
+
 TEST(RolloutView, SaysWhatMayBeDoneNext) {
   auto status = example();
   EXPECT_EQ(next_step(status), "");

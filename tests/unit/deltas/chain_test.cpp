@@ -1,0 +1,159 @@
+#include "server/deltas/chain.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <map>
+#include <numeric>
+
+#include "common/rng/rng.h"
+
+namespace drover::deltas {
+namespace {
+
+using crypto::Digest;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+Digest file(int number) { return crypto::sha256(std::to_string(number)); }
+
+// Files by number; every file has 1000 bytes unless it is told otherwise.
+class Graph {
+ public:
+  Graph& edge(int from, int to, std::uint64_t bytes, std::int64_t codec = 1) {
+    edges_[file(to)].push_back({file(from), file(to), codec, bytes});
+    return *this;
+  }
+  Graph& size(int number, std::uint64_t bytes) {
+    sizes_[file(number)] = bytes;
+    return *this;
+  }
+
+  std::vector<Edge> plan(int target, const std::vector<int>& held, const std::vector<std::int64_t>& codecs = {1}) const {
+    std::vector<Digest> files;
+    for (const int one : held) files.push_back(file(one));
+    const auto size_of = [this](const Digest& of) { return std::optional(size_at(of)); };
+    const auto edges_to = [this](const Digest& of) { return edges_at(of); };
+    return plan_chain({file(target), size_at(file(target)), files, codecs}, edges_to, size_of);
+  }
+  std::vector<Edge> edges_at(const Digest& of) const {
+    const auto found = edges_.find(of);
+    return found == edges_.end() ? std::vector<Edge>() : found->second;
+  }
+  std::uint64_t size_at(const Digest& of) const {
+    const auto found = sizes_.find(of);
+    return found == sizes_.end() ? 1000 : found->second;
+  }
+
+ private:
+  std::map<Digest, std::vector<Edge>> edges_;
+  std::map<Digest, std::uint64_t> sizes_;
+};
+
+Edge edge(int from, int to, std::uint64_t bytes, std::int64_t codec = 1) { return {file(from), file(to), codec, bytes}; }
+
+std::uint64_t bytes_of(const std::vector<Edge>& chain) {
+  return std::accumulate(chain.begin(), chain.end(), std::uint64_t{0},
+                         [](std::uint64_t sum, const Edge& one) { return sum + one.bytes; });
+}
+
+TEST(PlanChain, is_one_delta_or_several_whichever_is_smaller) {
+  EXPECT_THAT(Graph().edge(1, 2, 100).edge(2, 3, 100).edge(1, 3, 150).plan(3, {1}), ElementsAre(edge(1, 3, 150)));
+  EXPECT_THAT(Graph().edge(1, 2, 100).edge(2, 3, 100).edge(1, 3, 250).plan(3, {1}),
+              ElementsAre(edge(1, 2, 100), edge(2, 3, 100)));
+}
+
+TEST(PlanChain, of_two_that_cost_the_same_is_the_one_with_fewer_steps) {
+  EXPECT_THAT(Graph().edge(1, 2, 100).edge(2, 3, 100).edge(1, 3, 200).plan(3, {1}), ElementsAre(edge(1, 3, 200)));
+}
+
+TEST(PlanChain, starts_from_whatever_is_cheapest_of_what_is_held) {
+  const Graph graph = Graph().edge(1, 2, 100).edge(2, 3, 100).edge(9, 3, 300);
+  EXPECT_THAT(graph.plan(3, {9}), ElementsAre(edge(9, 3, 300)));
+  EXPECT_THAT(graph.plan(3, {9, 1}), ElementsAre(edge(1, 2, 100), edge(2, 3, 100)));
+  EXPECT_THAT(graph.plan(3, {9, 1, 2}), ElementsAre(edge(2, 3, 100))) << "the middle of a chain that was cut short";
+}
+
+TEST(PlanChain, is_nothing_without_a_way_or_when_the_file_itself_is_smaller) {
+  EXPECT_THAT(Graph().edge(1, 2, 100).plan(3, {1}), IsEmpty());
+  EXPECT_THAT(Graph().edge(1, 3, 100).plan(3, {}), IsEmpty());
+  EXPECT_THAT(Graph().edge(1, 3, 1000).plan(3, {1}), IsEmpty());
+  EXPECT_THAT(Graph().edge(1, 2, 600).edge(2, 3, 600).plan(3, {1}), IsEmpty());
+}
+
+TEST(PlanChain, uses_only_what_the_device_can_decode) {
+  const Graph graph = Graph().edge(1, 3, 10, 2).edge(1, 3, 50, 1);
+  EXPECT_THAT(graph.plan(3, {1}, {1, 2}), ElementsAre(edge(1, 3, 10, 2)));
+  EXPECT_THAT(graph.plan(3, {1}, {1}), ElementsAre(edge(1, 3, 50, 1)));
+  EXPECT_THAT(Graph().edge(1, 3, 10, 2).plan(3, {1}, {1}), IsEmpty());
+}
+
+TEST(PlanChain, is_no_longer_than_it_may_be) {
+  Graph graph;
+  for (int i = 0; i < 9; ++i) graph.edge(i, i + 1, 10);
+  EXPECT_EQ(graph.plan(9, {9 - static_cast<int>(wire::kMaxDeltaSteps)}).size(), wire::kMaxDeltaSteps);
+  EXPECT_THAT(graph.plan(9, {8 - static_cast<int>(wire::kMaxDeltaSteps)}), IsEmpty());
+}
+
+TEST(PlanChain, makes_no_file_on_the_way_that_is_much_larger_than_both_ends) {
+  const auto with = [](std::uint64_t between) { return Graph().edge(1, 2, 10).edge(2, 3, 10).size(2, between).plan(3, {1}); };
+  EXPECT_EQ(with(1000 * wire::kMaxBetween).size(), 2u);
+  EXPECT_THAT(with(1000 * wire::kMaxBetween + 1), IsEmpty());
+}
+
+TEST(PlanChain, does_not_turn_in_circles) {
+  EXPECT_THAT(Graph().edge(1, 2, 1).edge(2, 1, 1).edge(2, 3, 1).edge(3, 2, 1).plan(3, {1}),
+              ElementsAre(edge(1, 2, 1), edge(2, 3, 1)));
+}
+
+// Every way of at most so many steps, the slow way.
+std::uint64_t cheapest(const Graph& graph, const Digest& to, const std::vector<Digest>& held, std::size_t steps) {
+  if (std::find(held.begin(), held.end(), to) != held.end()) return 0;
+  std::uint64_t best = UINT64_MAX;
+  if (steps == 0) return best;
+  for (const Edge& one : graph.edges_at(to)) {
+    const std::uint64_t rest = cheapest(graph, one.base, held, steps - 1);
+    if (rest != UINT64_MAX) best = std::min(best, rest + one.bytes);
+  }
+  return best;
+}
+
+TEST(PlanChain, finds_the_smallest_sum_in_every_graph) {
+  SeededRng rng(7);
+  const auto below = [&rng](std::uint64_t n) { return static_cast<int>(rng.next() % n); };
+  for (int round = 0; round < 300; ++round) {
+    Graph graph;
+    for (int i = 0; i < 14; ++i) graph.edge(below(7), below(7), static_cast<std::uint64_t>(1 + below(500)));
+    const int held = 1 + below(6);
+    const std::uint64_t expected = cheapest(graph, file(0), {file(held)}, wire::kMaxDeltaSteps);
+    const auto chain = graph.plan(0, {held});
+    if (expected >= 1000) {
+      EXPECT_THAT(chain, IsEmpty()) << round;
+      continue;
+    }
+    EXPECT_EQ(bytes_of(chain), expected) << round;
+    ASSERT_FALSE(chain.empty());
+    EXPECT_EQ(chain.front().base, file(held));
+    EXPECT_EQ(chain.back().target, file(0));
+    for (std::size_t i = 1; i < chain.size(); ++i) EXPECT_EQ(chain[i].base, chain[i - 1].target);
+  }
+}
+
+TEST(PlanChain, looks_at_no_more_than_it_may) {
+  std::size_t looked = 0;
+  const auto edges_to = [&looked](const Digest& to) {
+    std::vector<Edge> edges;
+    ++looked;
+    for (int i = 0; i < 50; ++i) edges.push_back({crypto::sha256(to.hex() + std::to_string(i)), to, 1, 1});
+    return edges;
+  };
+  const std::vector<Digest> held = {file(1)};
+  const std::vector<std::int64_t> codecs = {1};
+  const auto size_of = [](const Digest&) { return std::optional<std::uint64_t>(1000); };
+  EXPECT_THAT(plan_chain({file(0), 1000, held, codecs}, edges_to, size_of), IsEmpty());
+  EXPECT_LE(looked, kMaxLookedAt);
+}
+
+}  // namespace
+}  // namespace drover::deltas
