@@ -19,7 +19,8 @@ constexpr std::size_t kMostRank = 24,
                       kMostRankOfShort = 24;  // of 4-byte elements; of others, whose decoding must be as fast
 constexpr double kNoises[] = {0.1,   0.03,  0.01,
                               0.003, 0.001, 0.0003};  // of the factors' rounding, in what they leave over
-constexpr double kHopeless = 0.78;                    // of the plain size, without factors
+// Of the plain size, without factors: from here none will help, and from there any tensor alone is smaller.
+constexpr double kHopeless = 0.78, kForeign = 0.93;
 constexpr double kBitsPerFactor = 3.5, kBitsPerGain = 6;
 
 template <class T>
@@ -40,9 +41,10 @@ class Fitter {
     for (std::size_t k = 0; k < wanted; ++k) sample_.push_back((2 * k + 1) * rows_ / (2 * wanted));
   }
 
-  Parameters fit(std::optional<std::size_t> rank) {
+  std::optional<Parameters> fit(std::optional<std::size_t> rank) {
     fit_scale_and_shape(sizeof(typename T::Stored) < 4);
-    if (rank.value_or(1) > 0 && may_have_rank() && (rank || may_pay())) {
+    if (!rank && share_without_factors() > kForeign) return std::nullopt;
+    if (rank.value_or(1) > 0 && may_have_rank() && (rank || share_without_factors() < kHopeless)) {
       find_change();
       find_gains();
       find_factors(rank);
@@ -121,7 +123,7 @@ class Fitter {
   }
 
   // Against a base that has nothing to do with the target no factors help.
-  bool may_pay() { return whole(sample_cost()) < kHopeless * 8 * double(shape_.bytes()); }
+  double share_without_factors() { return whole(sample_cost()) / (8 * double(shape_.bytes())); }
 
   // The change of every element, and how much it is to be trusted: 0 for those apart and those that are no numbers,
   // less where the base and the target were rounded coarsely.
@@ -357,7 +359,8 @@ class Fitter {
 
 }  // namespace
 
-Parameters fit_parameters(const TensorShape& shape, ByteView base, ByteView target, std::optional<std::size_t> rank) {
+std::optional<Parameters> fit_parameters(const TensorShape& shape, ByteView base, ByteView target,
+                                         std::optional<std::size_t> rank) {
   return with_type(shape.type, [&](auto type) { return Fitter<decltype(type)>(shape, base, target).fit(rank); });
 }
 

@@ -107,14 +107,12 @@ class RansDecoder {
   // malformed when too short.
   static Result<RansDecoder> start(ByteView bytes, std::size_t size, std::size_t symbols);
   std::uint8_t next(const RansTable& table) {
-    const bool more = end_ - at_ >= 2;
     const std::uint8_t* before = at_;
     const std::uint8_t symbol = step(state_[turn_], table);
     turn_ = (turn_ + 1) & last_;
-    if (at_ != before && !more) {
-      overrun_ = true;
-      at_ = before;
-    }
+    const bool beyond = at_ > end_;
+    overrun_ |= beyond;
+    at_ = beyond ? before : at_;
     return symbol;
   }
   // `count` symbols; of(i) is the table of the i-th.

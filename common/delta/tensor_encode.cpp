@@ -148,7 +148,9 @@ Models choose_models(const Counts& counts, std::size_t shape) {
 
 template <class T>
 EncodedTensor difference(const TensorShape& shape, ByteView base, ByteView target, std::optional<std::size_t> rank) {
-  const Parameters parameters = fit_parameters(shape, base, target, rank);
+  const std::optional<Parameters> fitted = fit_parameters(shape, base, target, rank);
+  if (!fitted) return {};
+  const Parameters& parameters = *fitted;
   Collector collector(kDifferenceContexts, shape.elements());
   collect<T>(shape, base, target, parameters, collector);
   if (!collector.fits()) return {};

@@ -1,6 +1,7 @@
 #include "common/delta/delta.h"
 
 #include <gtest/gtest.h>
+#include <zstd.h>
 
 #include <limits>
 
@@ -138,32 +139,96 @@ TEST(DeltaTest, numbers_in_a_file_without_a_description_are_found_by_content) {
 }
 
 struct Small {
+  const char* name;
   Bytes base, target, delta;
 };
-Small small() {
-  const auto before = weights(32 * 32, 12), after = tuned(before, 32, 32, 13);
-  Small s;
-  s.base = safetensors({{"w", "BF16", {32, 32}, as_type(before, ElementType::bf16)}});
-  s.target = safetensors({{"w", "BF16", {32, 32}, as_type(after, ElementType::bf16)}});
+Small small_of(const char* name, const char* dtype, ElementType type, std::size_t rows, std::size_t columns,
+               bool with_base) {
+  const auto before = weights(rows * columns, 12), after = tuned(before, rows, columns, 13);
+  Small s{name, {}, safetensors({{"w", dtype, {rows, columns}, as_type(after, type)}}), {}};
+  if (with_base) s.base = safetensors({{"w", dtype, {rows, columns}, as_type(before, type)}});
   s.delta = delta_of(s.base, s.target);
   return s;
+}
+Small small() { return small_of("bf16", "BF16", ElementType::bf16, 32, 32, true); }
+// One of every kind of body: with and without factors, plain bits, scales; numbers alone; bytes with and without a
+// base.
+std::vector<Small> small_ones() {
+  std::vector<Small> all = {small(), small_of("fp32 with factors", "F32", ElementType::f32, 64, 72, true),
+                            small_of("int8", "I8", ElementType::i8, 40, 40, true),
+                            small_of("fp16 alone", "F16", ElementType::f16, 24, 24, false)};
+  Small bytes{"bytes", Bytes(3000), {}, {}};
+  SeededRng(15).fill(bytes.base);
+  bytes.target = bytes.base;
+  bytes.target[1500] ^= 1;
+  bytes.target.insert(bytes.target.begin() + 700, {1, 2, 3, 4, 5, 6, 7, 8, 9});
+  bytes.delta = delta_of(bytes.base, bytes.target);
+  all.push_back(std::move(bytes));
+  return all;
 }
 
 // Spare bits of a zstd frame may flip without any effect; the digest that is checked says so.
 TEST(DamageTest, no_flipped_bit_gives_another_result) {
-  const Small s = small();
-  int harmless = 0;
-  for (std::size_t byte = 0; byte < s.delta.size(); ++byte)
-    for (int bit = 0; bit < 8; ++bit) {
+  for (const Small& s : small_ones()) {
+    int harmless = 0;
+    const std::size_t step = s.delta.size() > 4000 ? 41 : s.delta.size() > 1500 ? 8 : 1;  // in bits
+    for (std::size_t at = 0; at < 8 * s.delta.size(); at += step) {
+      const std::size_t byte = at / 8, bit = (at + byte) % 8;
       Bytes damaged = s.delta;
       damaged[byte] ^= static_cast<std::uint8_t>(1 << bit);
       const auto result = applied(damaged, s.base);
       if (!result) continue;
-      EXPECT_EQ(*result, s.target) << "byte " << byte << " bit " << bit;
+      EXPECT_EQ(*result, s.target) << s.name << " byte " << byte << " bit " << bit;
       // The base's own digest in the header is compared only where the caller knows it: see the next test.
       if (byte < 24 || byte >= 56) ++harmless;
     }
-  EXPECT_LT(harmless, 64);
+    EXPECT_LT(harmless, 64) << s.name;
+  }
+}
+
+// Notices what a decoder asks for at once: it allocates before it reads.
+class WatchedSource final : public ByteSource {
+ public:
+  explicit WatchedSource(ByteView bytes) : source_(bytes) {}
+  Status read(std::span<std::uint8_t> out) override {
+    largest = std::max(largest, out.size());
+    return source_.read(out);
+  }
+  std::size_t largest = 0;
+
+ private:
+  MemorySource source_;
+};
+
+TEST(DamageTest, sizes_that_lie_cost_no_memory) {
+  const Bytes lies[] = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01},  // 2^64 - 1
+                        {0xff, 0xff, 0xff, 0xff, 0x07},
+                        {0x80, 0x80, 0x40},  // 1 MiB
+                        {0x00}};
+  for (const Small& s : small_ones())
+    for (std::size_t at = kHeaderBytes; at < s.delta.size(); ++at)
+      for (const Bytes& lie : lies) {
+        if (at > kHeaderBytes + 200 && at % 16 != 0) continue;  // sizes stand at the beginning
+        Bytes damaged(s.delta.begin(), s.delta.begin() + static_cast<std::ptrdiff_t>(at));
+        damaged.insert(damaged.end(), lie.begin(), lie.end());
+        damaged.insert(damaged.end(), s.delta.begin() + static_cast<std::ptrdiff_t>(at) + 1, s.delta.end());
+        WatchedSource source(damaged);
+        MemorySink sink;
+        const Status status = apply_delta(source, s.base, {}, sink);
+        EXPECT_TRUE(!status || sink.bytes == s.target) << s.name << " " << at;
+        EXPECT_LE(source.largest, kMaxPlain) << s.name << " " << at;
+        EXPECT_LE(sink.bytes.size(), s.target.size()) << s.name << " " << at;
+      }
+}
+
+TEST(DamageTest, a_target_larger_than_its_segments_or_smaller_is_refused) {
+  const Small s = small();
+  for (int change : {-1, 1, 1000}) {
+    Bytes damaged = s.delta;  // the target's size, at 16
+    const std::uint64_t size = s.target.size() + static_cast<std::uint64_t>(change);
+    for (unsigned i = 0; i < 8; ++i) damaged[16 + i] = static_cast<std::uint8_t>(size >> 8 * i);
+    EXPECT_EQ(applied(damaged, s.base).error().code(), Code::malformed);
+  }
 }
 
 TEST(DamageTest, a_delta_for_another_base_or_target_is_refused_before_anything_is_made) {
@@ -192,9 +257,9 @@ TEST(DamageTest, a_base_that_changed_unnoticed_gives_no_result) {
 }
 
 TEST(DamageTest, a_delta_cut_short_anywhere_is_refused) {
-  const Small s = small();
-  for (std::size_t size = 0; size < s.delta.size(); ++size)
-    EXPECT_FALSE(applied(ByteView(s.delta).first(size), s.base)) << size;
+  for (const Small& s : small_ones())
+    for (std::size_t size = 0; size < s.delta.size(); ++size)
+      EXPECT_FALSE(applied(ByteView(s.delta).first(size), s.base)) << s.name << " " << size;
 }
 
 TEST(DamageTest, random_bytes_never_do_more_than_fail) {
@@ -207,6 +272,28 @@ TEST(DamageTest, random_bytes_never_do_more_than_fail) {
     if (!tail.empty()) tail[0] %= 6;
     junk.insert(junk.end(), tail.begin(), tail.end());
     EXPECT_FALSE(applied(junk, s.base));
+  }
+}
+
+TEST(DeltaTest, the_same_pair_gives_the_same_delta) {
+  const Small a = small(), b = small();
+  EXPECT_EQ(a.delta, b.delta);
+}
+
+TEST(DeltaTest, is_never_larger_than_a_package_by_more_than_a_thousandth) {
+  SeededRng rng(16);
+  Bytes noise(150'000), unrelated(150'000), repeated;
+  rng.fill(noise);
+  rng.fill(unrelated);
+  while (repeated.size() < 120'000)
+    for (char c : std::string_view("a sentence that comes again and again, "))
+      repeated.push_back(static_cast<std::uint8_t>(c));
+  Bytes numbers = as_type(weights(30'000, 17), ElementType::f32);
+  for (const Bytes* target : {&noise, &repeated, &numbers}) {
+    Bytes package(ZSTD_compressBound(target->size()));
+    package.resize(ZSTD_compress(package.data(), package.size(), target->data(), target->size(), 19));
+    EXPECT_LE(double(delta_of(unrelated, *target).size()), 1.001 * double(package.size()) + kHeaderBytes + 64);
+    EXPECT_LE(double(delta_of({}, *target).size()), 1.001 * double(package.size()) + kHeaderBytes + 64);
   }
 }
 
