@@ -143,7 +143,10 @@ nlohmann::json encode(const Report& report) {
                          {"package", item.package},
                          {"release_counter", item.release_counter},
                          {"since", format_time(item.since)}});
-  return {{"device_id", report.device_id}, {"boot_id", report.boot_id}, {"events", events}, {"installed", installed}};
+  nlohmann::json out = {
+      {"device_id", report.device_id}, {"boot_id", report.boot_id}, {"events", events}, {"installed", installed}};
+  if (report.counter != 0) out["counter"] = report.counter;
+  return out;
 }
 
 nlohmann::json encode(const CheckinRequest& request) {
@@ -155,12 +158,14 @@ nlohmann::json encode(const CheckinRequest& request) {
                        {"kind", request.identity->kind},
                        {"attributes", encode_attributes(request.identity->attributes)}};
   if (request.report) out["report"] = {{"payload", request.report->payload}, {"signature", request.report->signature}};
+  if (request.renew_assignment) out["renew_assignment"] = true;
   return out;
 }
 
 nlohmann::json encode(const CheckinAnswer& answer) {
   nlohmann::json out = {{"poll_seconds", answer.poll_seconds}};
   if (answer.acked_seq != 0) out["acked_seq"] = answer.acked_seq;
+  if (answer.report_floor != 0) out["report_floor"] = answer.report_floor;
   if (!answer.token.empty()) {
     out["token"] = answer.token;
     out["token_expires"] = format_time(answer.token_expires);
@@ -204,6 +209,7 @@ Result<Report> decode_report(std::string_view payload) {
   Report report;
   report.device_id = in.text("device_id", kMaxName);
   report.boot_id = in.text_or("boot_id", "", kMaxName);
+  report.counter = static_cast<std::uint64_t>(in.integer_or("counter", 0, 0, kMaxCounter));
   in.array("events", kMaxEventsPerReport, [&](json::Reader& item) {
     Event event = read_event(item);
     if (!report.events.empty() && event.seq != report.events.back().seq + 1)
@@ -232,6 +238,7 @@ Result<CheckinRequest> decode_checkin_request(std::string_view body) {
     request.report->payload = inner.text("payload", kMaxCheckinBody);
     request.report->signature = inner.text("signature", kMaxHexSignature);
   });
+  request.renew_assignment = in.boolean_or("renew_assignment", false);
   TRY(in.finish());
   return request;
 }
@@ -243,6 +250,7 @@ Result<CheckinAnswer> decode_checkin_answer(std::string_view body) {
   CheckinAnswer answer;
   answer.poll_seconds = in.integer("poll_seconds", 1, kMaxPollSeconds);
   answer.acked_seq = static_cast<std::uint64_t>(in.integer_or("acked_seq", 0, 0, INT64_MAX));
+  answer.report_floor = static_cast<std::uint64_t>(in.integer_or("report_floor", 0, 0, kMaxCounter));
   answer.token = in.text_or("token", "", kMaxToken);
   if (!answer.token.empty()) answer.token_expires = read_time(in, "token_expires");
   answer.assignment = in.text_or("assignment", "", kMaxCheckinAnswer);

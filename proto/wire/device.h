@@ -26,6 +26,9 @@ inline constexpr std::size_t kMaxInstalled = 64;        // models on one device
 inline constexpr std::size_t kMaxDetail = 1000;         // a sentence for people
 inline constexpr std::size_t kMaxEvidence = 8 * 1024;   // JSON of one validation
 inline constexpr std::size_t kMaxName = 128;
+// Of reports and events: a device that sends a thousand a second does so for 285,000 years. A server that names a
+// higher floor is not obeyed.
+inline constexpr std::int64_t kMaxCounter = std::int64_t{1} << 53;
 
 // Sorted by key, keys unique.
 using Attributes = std::vector<std::pair<std::string, std::string>>;
@@ -99,6 +102,9 @@ struct Installed {
 };
 
 struct Report {
+  // Of the device's reports: grows with each that is sent and is never used twice, so that an old report cannot be told
+  // again. 0: an agent that does not count.
+  std::uint64_t counter = 0;
   std::string device_id;
   std::string boot_id;
   std::vector<Event> events;  // ascending seq, no gaps
@@ -119,14 +125,18 @@ struct CheckinRequest {
   std::int64_t assignment_version = 0;     // of the last assignment accepted; 0: none
   std::string nonce;                       // echoed in a new assignment
   std::optional<SignedReport> report;      // absent when there is nothing to say
+  bool renew_assignment = false;           // the accepted one has expired, and something of it is yet to begin
 };
 struct CheckinAnswer {
   std::int64_t poll_seconds = 60;
   std::uint64_t acked_seq = 0;  // every event up to it is stored; 0: nothing new acknowledged
-  std::string token;            // a newer session token, or empty: keep yours
-  WallTime token_expires{};     // of `token`, when there is one
-  std::string assignment;       // a newer director's document (TUF envelope, exact bytes), or empty
-  bool want_identity = false;   // send `identity` with the next check-in, at once
+  // Not 0: the report was not taken, since its counter is not above this one (and its events may not be above
+  // acked_seq): the device's memory went back, or another one has its key. Go on above both.
+  std::uint64_t report_floor = 0;
+  std::string token;           // a newer session token, or empty: keep yours
+  WallTime token_expires{};    // of `token`, when there is one
+  std::string assignment;      // a newer director's document (TUF envelope, exact bytes), or empty
+  bool want_identity = false;  // send `identity` with the next check-in, at once
 };
 
 nlohmann::json encode(const SessionRequest&);

@@ -45,6 +45,7 @@ struct Counters {
   metrics::Counter& checkins_news;
   metrics::Counter& sessions;
   metrics::Counter& events;
+  metrics::Counter& report_conflicts;
   metrics::Counter& assignments;
   metrics::Counter& refused;
   metrics::Counter& blobs_served;

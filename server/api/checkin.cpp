@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/crypto/hash.h"
+#include "common/obs/log.h"
 #include "common/tuf/author.h"
 #include "server/api/idle_scan.h"
 #include "server/api/journey/engine.h"
@@ -13,11 +14,6 @@
 namespace drover::api {
 namespace {
 
-// A token is renewed when less than a quarter of its life is left.
-bool wants_renewal(const Claims& claims, const Settings& settings, WallTime now) {
-  return claims.expires - now < settings.session / 4;
-}
-
 struct Outcome {
   wire::CheckinAnswer answer;
   Claims claims;
@@ -25,6 +21,7 @@ struct Outcome {
   wire::Savings savings;
   bool settled = false;  // false: only the writer can answer
   bool assigned = false;
+  bool conflict = false;  // the report was not taken
 };
 
 Status check_state(const store::Device& device) {
@@ -47,7 +44,7 @@ Result<store::Device> load_device(const store::Devices& devices, const Claims& c
 bool serves(const store::StoredAssignment& stored, const Evaluation& evaluation, const wire::CheckinRequest& request,
             WallTime now) {
   if (stored.content != evaluation.content || stored.version < request.assignment_version) return false;
-  if (stored.version == request.assignment_version) return true;
+  if (stored.version == request.assignment_version) return !request.renew_assignment;
   return now < stored.expires && request.nonce.empty();
 }
 
@@ -101,8 +98,7 @@ Result<Outcome> try_reading(const Api& api, const store::Reader& reader, const s
 // --- in the writer ---------------------------------------------------------------------------------------------------
 
 Result<store::StoredAssignment> sign_assignment(const Api& api, const store::Device& device,
-                                                const Evaluation& evaluation, const Checkin& in,
-                                                std::int64_t version) {
+                                                const Evaluation& evaluation, const Checkin& in, std::int64_t version) {
   tuf::Assignment assignment;
   assignment.version = version;
   assignment.issued = in.now;
@@ -134,6 +130,30 @@ Status store_identity(store::Writer& writer, store::Device& device, const wire::
   return {};
 }
 
+// What was signed counts once, and only forwards.
+Status take_report(store::Writer& writer, const store::Device& device, const Checkin& in, Outcome& out) {
+  TRY_ASSIGN(const wire::Report report, open_report(*in.request.report, device));
+  store::TakenReport taken{report.counter, crypto::sha256(in.request.report->payload).hex(), in.request.report->payload,
+                           in.request.report->signature};
+  const ReportStanding standing = standing_of_report(device, report, taken.digest);
+  if (standing == ReportStanding::next) {
+    TRY_ASSIGN(const Applied applied, apply_report(writer, device, report, in.now));
+    out.answer.acked_seq = applied.acked_seq;
+    out.events = applied.events;
+    out.savings = applied.savings;
+    return report.counter == 0 ? Status() : writer.devices.set_report(device.no, taken, in.now);
+  }
+  out.answer.acked_seq = device.acked_seq;
+  if (standing == ReportStanding::repeated) return {};
+  out.answer.report_floor = device.report_counter;
+  out.conflict = true;
+  log::warn("a report is not taken: its counter does not go on", {{"device", device.view.id},
+                                                                  {"counter", report.counter},
+                                                                  {"last", device.report_counter},
+                                                                  {"conflicts", device.report_conflicts + 1}});
+  return writer.devices.add_conflict(device.no, in.now);
+}
+
 Result<Outcome> write_checkin(const Api& api, store::Writer& writer, const Checkin& in) {
   TRY_ASSIGN(store::Device device, load_device(writer.devices, in.claims));
   Outcome out;
@@ -141,13 +161,7 @@ Result<Outcome> write_checkin(const Api& api, store::Writer& writer, const Check
   if (in.request.identity) TRY(store_identity(writer, device, *in.request.identity));
   out.answer.want_identity = in.request.identity_digest != device.identity_digest;
   out.claims.identity_digest = device.identity_digest;
-  if (in.request.report) {
-    TRY_ASSIGN(const wire::Report report, open_report(*in.request.report, device));
-    TRY_ASSIGN(const Applied applied, apply_report(writer, device, report, in.now));
-    out.answer.acked_seq = applied.acked_seq;
-    out.events = applied.events;
-    out.savings = applied.savings;
-  }
+  if (in.request.report) TRY(take_report(writer, device, in, out));
   TRY_ASSIGN(const Evaluation evaluation, evaluate_and_record(writer, device, in.now, hold_of(api, in.now)));
   TRY_ASSIGN(const auto control, writer.control());
   out.claims.revision = evaluation.waiting || out.answer.want_identity ? 0 : control->revision;
@@ -169,7 +183,7 @@ net::Response answer_of(Api& api, Outcome& out, const Checkin& in) {
   out.claims.expires = old.expires;
   const bool changed = out.claims.revision != old.revision || out.claims.identity_digest != old.identity_digest ||
                        out.claims.assignment_version != old.assignment_version;
-  if (changed || wants_renewal(old, api.settings, in.now)) {
+  if (changed || wants_renewal(old, api.settings.session, in.now)) {
     out.claims.expires = in.now + api.settings.session;
     out.answer.token = seal_session(api.keys.session, out.claims, api.rng);
     out.answer.token_expires = out.claims.expires;
@@ -186,7 +200,7 @@ bool answer_idle_checkin(Api& api, const net::Request& request, net::Response& r
   const WallTime now = api.clock.wall();
   const auto claims = open_session(api.keys.session, request.bearer(), now);
   if (!claims || claims->revision != api.store.revision() || claims->identity_digest != body->identity_digest ||
-      claims->assignment_version != body->assignment_version || wants_renewal(*claims, api.settings, now))
+      claims->assignment_version != body->assignment_version || wants_renewal(*claims, api.settings.session, now))
     return false;
   api.store.seen(claims->device_no);
   api.counters.checkins_idle.add();
@@ -220,6 +234,7 @@ Answer post_checkin(Api& api, Call& call) {
   api.counters.events.add(out.events);
   api.counters.add(out.savings);
   if (out.assigned) api.counters.assignments.add();
+  if (out.conflict) api.counters.report_conflicts.add();
   co_return answer_of(api, out, *in);
 }
 

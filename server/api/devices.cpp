@@ -61,10 +61,8 @@ nlohmann::json encode(const DeviceSheet& sheet) {
   nlohmann::json attributes = nlohmann::json::object(), installed = nlohmann::json::array();
   for (const auto& [key, value] : view.attributes) attributes[key] = value;
   for (const wire::Installed& one : sheet.installed)
-    installed.push_back({{"model", one.model},
-                         {"release", one.release},
-                         {"package", one.package},
-                         {"since", format_time(one.since)}});
+    installed.push_back(
+        {{"model", one.model}, {"release", one.release}, {"package", one.package}, {"since", format_time(one.since)}});
   nlohmann::json out = {{"id", view.id},
                         {"name", view.name},
                         {"kind", view.kind},
@@ -75,6 +73,9 @@ nlohmann::json encode(const DeviceSheet& sheet) {
                         {"last_seen", time_or_null(sheet.device.last_seen)},
                         {"installed", std::move(installed)},
                         {"deployment", nullptr}};
+  if (sheet.device.report_conflicts > 0)
+    out["report_conflicts"] = {{"count", sheet.device.report_conflicts},
+                               {"last_at", format_time(sheet.device.conflict_at)}};
   if (!sheet.deployments.empty()) out["deployment"] = encode_deployment(sheet.deployments.front());
   return out;
 }
@@ -147,7 +148,8 @@ Status check_tags(const std::vector<std::string>& tags) {
   for (const std::string& tag : tags) {
     if (tag.empty()) return Error(Code::malformed, "/tags: a tag must not be empty");
     for (const char c : tag)
-      if (std::isalnum(static_cast<unsigned char>(c)) == 0 && std::string_view("._:/-").find(c) == std::string_view::npos)
+      if (std::isalnum(static_cast<unsigned char>(c)) == 0 &&
+          std::string_view("._:/-").find(c) == std::string_view::npos)
         return Error(Code::malformed, "/tags: a tag holds letters, digits and . _ : / - only: " + tag);
   }
   return {};
@@ -157,8 +159,10 @@ Result<DevicePatch> decode_patch(std::string_view body) {
   TRY_ASSIGN(const json::Value document, json::parse(body, kMaxBody));
   json::Reader in(document);
   DevicePatch out;
-  if (in.has("name")) out.name = in.text("name", wire::kMaxName);
-  else (void)in.text_or("name", "", wire::kMaxName);
+  if (in.has("name"))
+    out.name = in.text("name", wire::kMaxName);
+  else
+    (void)in.text_or("name", "", wire::kMaxName);
   in.object_or_none("tags", [&](json::Reader& tags) {
     out.add = tags.texts_or_none("add", store::kMaxTags, kMaxTag);
     out.remove = tags.texts_or_none("remove", store::kMaxTags, kMaxTag);

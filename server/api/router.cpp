@@ -4,11 +4,11 @@
 
 #include "common/db/connection.h"
 #include "common/obs/log.h"
+#include "common/tuf/limits.h"
 #include "proto/wire/content_key.h"
 #include "server/api/change.h"
 #include "server/api/resources.h"
 #include "server/auth/token.h"
-#include "common/tuf/limits.h"
 
 namespace drover::api {
 namespace {
@@ -223,6 +223,9 @@ Counters::Counters(metrics::Registry& registry)
       checkins_news(registry.counter("drover_checkins_total", "Check-ins answered", {{"kind", "news"}})),
       sessions(registry.counter("drover_sessions_total", "Device sessions opened")),
       events(registry.counter("drover_events_total", "Events of devices stored")),
+      report_conflicts(registry.counter("drover_report_conflicts_total",
+                                        "Reports not taken since their counter did not go on: a device's disk was "
+                                        "brought back from a copy, or two devices hold one key")),
       assignments(registry.counter("drover_assignments_total", "Assignments signed")),
       refused(registry.counter("drover_refused_total", "Requests without the right")),
       blobs_served(registry.counter("drover_blob_served_total", "Downloads of whole files begun (of 4 KiB and more)")),

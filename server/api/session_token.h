@@ -26,6 +26,12 @@ std::string seal_session(const crypto::LocalKey& key, const Claims& claims, Rng&
 // unauthenticated for anything that is not a session token of this server, or has expired.
 Result<Claims> open_session(const crypto::LocalKey& key, std::string_view token, WallTime now);
 
+// A token is renewed when less than a quarter of its life is left: a device that is heard from now and then never lacks
+// one. Only after the device was looked at, so that one that was sent away gets none.
+inline bool wants_renewal(const Claims& claims, std::chrono::seconds life, WallTime now) {
+  return claims.expires - now < life / 4;
+}
+
 // What a device signs to get a session; good for kChallengeLife.
 inline constexpr std::chrono::seconds kChallengeLife{60};
 std::string seal_challenge(const crypto::LocalKey& key, WallTime now, Rng& rng);

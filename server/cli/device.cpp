@@ -103,6 +103,12 @@ std::string show_text(const Json& device, const Context& context) {
                                    {"enrolled", relative_time(text_of(device, "enrolled_at"), now)},
                                    {"last seen", relative_time(text_of(device, "last_seen"), now)}},
                                   context.out_style());
+  if (const Json& conflicts = member_of(device, "report_conflicts"); conflicts.is_object())
+    out += fmt::format(
+        "\nIts reports went back {} time{}, last {}: its disk was brought back from a copy, or two devices "
+        "hold its key.\n",
+        conflicts.value("count", 0), conflicts.value("count", 0) == 1 ? "" : "s",
+        relative_time(text_of(conflicts, "last_at"), now));
   if (!items_of(device, "installed").empty()) {
     Table table({{"MODEL"}, {"RELEASE"}, {"SINCE"}, {"PACKAGE", Align::left, true}});
     for (const Json& one : items_of(device, "installed"))
@@ -134,6 +140,8 @@ Result<int> show(const std::string& id, Context& context) {
 
 Result<int> enroll(const EnrollOptions& options, Context& context) {
   TRY_ASSIGN(const tuf::Key key, read_public_key(options.key));
+  if (key.scheme != "ed25519")
+    return Error(Code::unsupported, fmt::format("{}: a device's key is Ed25519, not {}", options.key, key.scheme));
   if (!package::is_kind(options.kind))
     return Error(Code::invalid_argument,
                  fmt::format("\"{}\" is no kind of device, such as kiosk-x64", printable(options.kind)));

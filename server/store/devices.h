@@ -27,6 +27,18 @@ struct Device {
   WallTime last_seen{};    // epoch: never
   std::string identity_digest;
   std::uint64_t acked_seq = 0;
+  // Of the last report taken. A report whose counter does not go on is a conflict: the device's memory went back (a
+  // copy of its disk was brought back), or two devices hold its key, or somebody tells an old report again.
+  std::uint64_t report_counter = 0;  // 0: none yet that was counted
+  std::string report_digest;         // SHA-256 of its payload, hexadecimal
+  std::int64_t report_conflicts = 0;
+  WallTime conflict_at{};  // the last one; epoch: never
+};
+
+struct TakenReport {
+  std::uint64_t counter = 0;
+  std::string digest;
+  std::string_view payload, signature;  // as they came; kept, beside what was read out of them, until the next one
 };
 
 struct DeviceFilter {
@@ -39,7 +51,7 @@ struct DeviceFilter {
 struct StoredAssignment {
   std::int64_t version = 0;
   WallTime expires{};
-  std::string content;  // what it says, without version and time: equal content needs no new document
+  std::string content;   // what it says, without version and time: equal content needs no new document
   std::string document;  // the exact bytes
 };
 
@@ -77,7 +89,8 @@ class Devices {
   virtual Result<std::vector<KindCount>> kinds() const = 0;
   virtual Result<std::int64_t> count_state(fleet::DeviceState state) const = 0;
   // Of the first `sample` active devices of a kind in the order of their ids (which are hashes), those in the group.
-  virtual Result<std::int64_t> count_sample(const fleet::Group& group, std::string_view kind, std::int64_t sample) const = 0;
+  virtual Result<std::int64_t> count_sample(const fleet::Group& group, std::string_view kind,
+                                            std::int64_t sample) const = 0;
   // Active members of a kind whose bucket under `salt` is below `threshold`; looks at every device of the kind.
   virtual Result<std::int64_t> count_below(const fleet::Group& group, std::string_view kind, std::string_view salt,
                                            std::uint64_t threshold) const = 0;
@@ -101,6 +114,8 @@ class Devices {
   // too_large beyond kMaxTags.
   virtual Status change_tags(DeviceNo no, std::span<const std::string> add, std::span<const std::string> remove) = 0;
   virtual Status set_acked(DeviceNo no, std::uint64_t seq) = 0;
+  virtual Status set_report(DeviceNo no, const TakenReport& report, WallTime at) = 0;
+  virtual Status add_conflict(DeviceNo no, WallTime at) = 0;
   virtual Status touch(std::span<const DeviceNo> devices, WallTime at) = 0;
   virtual Status replace_installed(DeviceNo no, std::span<const wire::Installed> installed) = 0;
   virtual Status put_assignment(DeviceNo no, const StoredAssignment& assignment) = 0;

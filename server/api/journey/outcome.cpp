@@ -8,12 +8,17 @@ namespace {
 
 rollout::Standing standing_of(wire::Outcome outcome) {
   switch (outcome) {
-    case wire::Outcome::succeeded: return rollout::Standing::succeeded;
-    case wire::Outcome::failed: return rollout::Standing::failed;
-    case wire::Outcome::rolled_back: return rollout::Standing::rolled_back;
-    case wire::Outcome::aborted: return rollout::Standing::aborted;
+    case wire::Outcome::succeeded:
+      return rollout::Standing::succeeded;
+    case wire::Outcome::failed:
+      return rollout::Standing::failed;
+    case wire::Outcome::rolled_back:
+      return rollout::Standing::rolled_back;
+    case wire::Outcome::aborted:
+      return rollout::Standing::aborted;
     case wire::Outcome::started:
-    case wire::Outcome::progress: break;
+    case wire::Outcome::progress:
+      break;
   }
   return rollout::Standing::in_flight;
 }
@@ -53,8 +58,8 @@ bool is_open(rollout::Standing standing) {
   return standing == rollout::Standing::in_flight || standing == rollout::Standing::silent;
 }
 
-// A device ends what it is committing before it begins what it was offered meanwhile: that offer takes the place of what
-// is held now, not of what was held when it was made.
+// A device ends what it is committing before it begins what it was offered meanwhile: that offer takes the place of
+// what is held now, not of what was held when it was made.
 Status note_held(store::Writer& writer, const store::Device& device, std::string_view model,
                  const std::string& release) {
   TRY_ASSIGN(std::vector<store::Deployment> all, writer.deployments.of_device(device.no, store::kMaxHistory));
@@ -128,6 +133,14 @@ Result<wire::Report> open_report(const wire::SignedReport& signed_report, const 
   return report;
 }
 
+ReportStanding standing_of_report(const store::Device& device, const wire::Report& report, std::string_view digest) {
+  // Who has never counted need not begin; who has once does so for good.
+  if (report.counter > device.report_counter || (report.counter == 0 && device.report_counter == 0))
+    return ReportStanding::next;
+  return report.counter == device.report_counter && digest == device.report_digest ? ReportStanding::repeated
+                                                                                   : ReportStanding::stale;
+}
+
 Result<Applied> apply_report(store::Writer& writer, const store::Device& device, const wire::Report& report,
                              WallTime now) {
   Applied out;
@@ -135,9 +148,8 @@ Result<Applied> apply_report(store::Writer& writer, const store::Device& device,
   // A gap is no fault to insist on: a device that was long offline has dropped what is not final, and a server that was
   // brought back from a copy has forgotten what it once acknowledged. Refused, the report would come for ever.
   if (!report.events.empty() && report.events.front().seq > device.acked_seq + 1)
-    log::info("events are missing", {{"device", device.view.id},
-                                     {"expected", device.acked_seq + 1},
-                                     {"first", report.events.front().seq}});
+    log::info("events are missing",
+              {{"device", device.view.id}, {"expected", device.acked_seq + 1}, {"first", report.events.front().seq}});
   for (const wire::Event& event : report.events) {
     if (event.seq <= out.acked_seq) continue;
     TRY(apply_event(writer, device, event, now, out.savings));

@@ -12,6 +12,14 @@ namespace drover::api {
 // bad_signature, malformed, wrong_device.
 Result<wire::Report> open_report(const wire::SignedReport& signed_report, const store::Device& device);
 
+// How a signed report stands to the last one that was taken, by its counter and its payload's digest. Pure.
+enum class ReportStanding : std::uint8_t {
+  next,      // goes on: to be taken
+  repeated,  // the very same once more: its answer was lost
+  stale,     // an older one, or another one under a counter that was used
+};
+ReportStanding standing_of_report(const store::Device& device, const wire::Report& report, std::string_view digest);
+
 // Events up to device.acked_seq are passed over (they were counted before); a gap is noted and accepted. Everything
 // moves in the open transaction. Gives the highest stored number, and how many events were new.
 struct Applied {

@@ -81,8 +81,21 @@ Status SqliteDevices::set_acked(DeviceNo no, std::uint64_t seq) {
   return db_.run("UPDATE device SET acked_seq = ? WHERE device_no = ?", seq, no);
 }
 
+Status SqliteDevices::set_report(DeviceNo no, const TakenReport& report, WallTime when) {
+  TRY(db_.run("UPDATE device SET report_counter = ?, report_digest = ? WHERE device_no = ?", report.counter,
+              report.digest, no));
+  return db_.run("INSERT OR REPLACE INTO last_report(device_no, payload, signature, at) VALUES(?, ?, ?, ?)", no,
+                 report.payload, report.signature, seconds(when));
+}
+
+Status SqliteDevices::add_conflict(DeviceNo no, WallTime when) {
+  return db_.run("UPDATE device SET report_conflicts = report_conflicts + 1, conflict_at = ? WHERE device_no = ?",
+                 seconds(when), no);
+}
+
 Status SqliteDevices::touch(std::span<const DeviceNo> devices, WallTime when) {
-  TRY_ASSIGN(db::Statement update, db_.prepare("UPDATE device SET last_seen = ? WHERE device_no = ? AND last_seen < ?"));
+  TRY_ASSIGN(db::Statement update,
+             db_.prepare("UPDATE device SET last_seen = ? WHERE device_no = ? AND last_seen < ?"));
   for (const DeviceNo no : devices) {
     update.bind(seconds(when), no, seconds(when));
     TRY(update.run());
@@ -93,14 +106,16 @@ Status SqliteDevices::touch(std::span<const DeviceNo> devices, WallTime when) {
 Status SqliteDevices::replace_installed(DeviceNo no, std::span<const wire::Installed> all) {
   TRY(db_.run("DELETE FROM installed WHERE device_no = ?", no));
   for (const wire::Installed& one : all)
-    TRY(db_.run("INSERT INTO installed(device_no, model, release, package, release_counter, since) "
+    TRY(
+        db_.run("INSERT INTO installed(device_no, model, release, package, release_counter, since) "
                 "VALUES(?, ?, ?, ?, ?, ?) ON CONFLICT(device_no, model) DO NOTHING",
                 no, one.model, one.release, one.package, one.release_counter, seconds(one.since)));
   return {};
 }
 
 Status SqliteDevices::add_event(DeviceNo no, const wire::Event& event, WallTime when) {
-  TRY(db_.run("INSERT INTO event(device_no, seq, at, received_at, deployment, model, release, step, outcome, code, "
+  TRY(
+      db_.run("INSERT INTO event(device_no, seq, at, received_at, deployment, model, release, step, outcome, code, "
               "detail, evidence) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
               no, event.seq, seconds(event.at), seconds(when), event.deployment, event.model, event.release,
               wire::to_text(event.step), wire::to_text(event.outcome), static_cast<std::int64_t>(event.code),

@@ -7,7 +7,9 @@ namespace drover::store::sqlite {
 namespace {
 
 constexpr std::string_view kColumns =
-    "d.device_no, d.id, d.public_key, d.name, d.kind, d.state, d.enrolled_at, d.last_seen, d.identity_digest, d.acked_seq";
+    "d.device_no, d.id, d.public_key, d.name, d.kind, d.state, d.enrolled_at, d.last_seen, d.identity_digest, "
+    "d.acked_seq, "
+    "d.report_counter, d.report_digest, d.report_conflicts, d.conflict_at";
 
 Device read_row(const db::Statement& row) {
   Device device;
@@ -22,6 +24,10 @@ Device read_row(const db::Statement& row) {
   device.last_seen = at(row.integer(7));
   device.identity_digest = row.string(8);
   device.acked_seq = static_cast<std::uint64_t>(row.integer(9));
+  device.report_counter = static_cast<std::uint64_t>(row.integer(10));
+  device.report_digest = row.string(11);
+  device.report_conflicts = row.integer(12);
+  device.conflict_at = at(row.integer(13));
   return device;
 }
 
@@ -131,8 +137,8 @@ Result<std::vector<Device>> SqliteDevices::list(const DeviceFilter& filter, Devi
 
 Result<std::int64_t> SqliteDevices::count(const DeviceFilter& filter, std::int64_t limit) const {
   const Predicate predicate = predicate_of(filter);
-  TRY_ASSIGN(db::Statement statement, db_.prepare_once("SELECT count(*) FROM (SELECT 1 FROM device d WHERE 1" +
-                                                       predicate.where + " LIMIT ?)"));
+  TRY_ASSIGN(db::Statement statement,
+             db_.prepare_once("SELECT count(*) FROM (SELECT 1 FROM device d WHERE 1" + predicate.where + " LIMIT ?)"));
   bind_all(statement, predicate);
   statement.bind(limit);
   TRY(statement.step());
@@ -170,11 +176,11 @@ Result<std::int64_t> SqliteDevices::count_sample(const fleet::Group& group, std:
   return statement.integer(0);
 }
 
-Result<std::int64_t> SqliteDevices::count_below(const fleet::Group& group, std::string_view kind,
-                                                std::string_view salt, std::uint64_t threshold) const {
+Result<std::int64_t> SqliteDevices::count_below(const fleet::Group& group, std::string_view kind, std::string_view salt,
+                                                std::uint64_t threshold) const {
   const Predicate predicate = predicate_of({.group = &group, .state = fleet::DeviceState::active, .kind = kind});
-  TRY_ASSIGN(db::Statement statement, db_.prepare_once("SELECT count(*) FROM device d WHERE drover_bucket(?, d.id) < ?" +
-                                                       predicate.where));
+  TRY_ASSIGN(db::Statement statement,
+             db_.prepare_once("SELECT count(*) FROM device d WHERE drover_bucket(?, d.id) < ?" + predicate.where));
   statement.bind(salt, threshold);
   bind_all(statement, predicate);
   TRY(statement.step());
@@ -228,7 +234,8 @@ Result<DeviceNo> SqliteDevices::insert(const Device& device) {
 }
 
 Status SqliteDevices::set_state(const Device& device, fleet::DeviceState state, WallTime when) {
-  TRY(db_.run("UPDATE device SET state = ?, enrolled_at = CASE WHEN enrolled_at = 0 THEN ? ELSE enrolled_at END "
+  TRY(
+      db_.run("UPDATE device SET state = ?, enrolled_at = CASE WHEN enrolled_at = 0 THEN ? ELSE enrolled_at END "
               "WHERE device_no = ?",
               static_cast<std::int64_t>(state), state == fleet::DeviceState::active ? seconds(when) : 0, device.no));
   TRY(move_kind(device.view.kind, device.view.state, -1));
@@ -250,8 +257,7 @@ Status SqliteDevices::set_name(DeviceNo no, std::string_view name) {
 }
 
 Status SqliteDevices::change_tags(DeviceNo no, std::span<const std::string> add, std::span<const std::string> remove) {
-  for (const std::string& tag : remove)
-    TRY(db_.run("DELETE FROM device_tag WHERE device_no = ? AND tag = ?", no, tag));
+  for (const std::string& tag : remove) TRY(db_.run("DELETE FROM device_tag WHERE device_no = ? AND tag = ?", no, tag));
   for (const std::string& tag : add)
     TRY(db_.run("INSERT INTO device_tag(device_no, tag) VALUES(?, ?) ON CONFLICT DO NOTHING", no, tag));
   TRY_ASSIGN(const std::int64_t tags, db_.number("SELECT count(*) FROM device_tag WHERE device_no = ?", 0, no));

@@ -209,8 +209,21 @@ ALTER TABLE rollout ADD COLUMN bytes_fetched INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE rollout ADD COLUMN bytes_saved INTEGER NOT NULL DEFAULT 0;
 )sql";
 
+// Reports that are counted; the last one of each device as it was signed.
+constexpr std::string_view kReports = R"sql(
+ALTER TABLE device ADD COLUMN report_counter INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE device ADD COLUMN report_digest TEXT NOT NULL DEFAULT '';
+ALTER TABLE device ADD COLUMN report_conflicts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE device ADD COLUMN conflict_at INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE last_report(
+  device_no INTEGER PRIMARY KEY,
+  payload TEXT NOT NULL,
+  signature TEXT NOT NULL,
+  at INTEGER NOT NULL);
+)sql";
+
 }  // namespace
 
-const std::array<std::string_view, 4> kMigrations = {kFirst, kSecond, kThird, kSavings};
+const std::array<std::string_view, 5> kMigrations = {kFirst, kSecond, kThird, kSavings, kReports};
 
 }  // namespace drover::store::sqlite

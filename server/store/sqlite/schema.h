@@ -8,6 +8,6 @@
 namespace drover::store::sqlite {
 
 inline constexpr std::int32_t kApplicationId = 0x44725653;  // "DrVS"
-extern const std::array<std::string_view, 4> kMigrations;
+extern const std::array<std::string_view, 5> kMigrations;
 
 }  // namespace drover::store::sqlite

@@ -34,6 +34,8 @@ class SqliteDevices final : public Devices {
   Status set_name(DeviceNo no, std::string_view name) override;
   Status change_tags(DeviceNo no, std::span<const std::string> add, std::span<const std::string> remove) override;
   Status set_acked(DeviceNo no, std::uint64_t seq) override;
+  Status set_report(DeviceNo no, const TakenReport& report, WallTime at) override;
+  Status add_conflict(DeviceNo no, WallTime at) override;
   Status touch(std::span<const DeviceNo> devices, WallTime at) override;
   Status replace_installed(DeviceNo no, std::span<const wire::Installed> installed) override;
   Status put_assignment(DeviceNo no, const StoredAssignment& assignment) override;

@@ -51,5 +51,14 @@ TEST_F(SessionToken, AChallengeLivesAMinute) {
   EXPECT_CODE(check_challenge(key_, challenge, clock_.wall() + std::chrono::seconds(60)), Code::unauthenticated);
 }
 
+TEST(SessionToken, is_renewed_in_the_last_quarter_of_its_life_and_not_before) {
+  using namespace std::chrono_literals;
+  Claims claims;
+  claims.expires = WallTime(100'000s);
+  EXPECT_FALSE(wants_renewal(claims, 4h, claims.expires - 4h));
+  EXPECT_FALSE(wants_renewal(claims, 4h, claims.expires - 1h));
+  EXPECT_TRUE(wants_renewal(claims, 4h, claims.expires - 1h + 1s));
+}
+
 }  // namespace
 }  // namespace drover::api
