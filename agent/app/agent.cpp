@@ -27,12 +27,14 @@ constexpr std::chrono::seconds kWorkPoll{30};
 // When the store cannot be written (a full disk, say), nothing is acted on; it is tried again after this.
 constexpr std::chrono::seconds kStoreRetry{5};
 constexpr std::chrono::milliseconds kAtOnce{0};
+// A clock that is off by more is worth a word: less is between the director's signature and now.
+constexpr std::chrono::seconds kClockError{3600};
 
 }  // namespace
 
 struct Agent::Parts {
   std::unique_ptr<fs::Lock> lock;
-  crypto::KeyPair key;
+  std::unique_ptr<crypto::Signer> key;
   std::unique_ptr<Store> store;
   std::unique_ptr<net::HttpClient> client;  // check-ins and metadata
   std::unique_ptr<net::HttpClient> blobs;   // apart, so that a download is cut off without a check-in being
@@ -44,8 +46,8 @@ struct Agent::Parts {
   Steps steps;
   std::unique_ptr<AppSocket> socket;
 
-  Parts(Agent& agent, std::unique_ptr<fs::Lock> held, crypto::KeyPair own_key, std::unique_ptr<Store> opened,
-        std::unique_ptr<net::HttpClient> api, std::unique_ptr<net::HttpClient> files)
+  Parts(Agent& agent, std::unique_ptr<fs::Lock> held, std::unique_ptr<crypto::Signer> own_key,
+        std::unique_ptr<Store> opened, std::unique_ptr<net::HttpClient> api, std::unique_ptr<net::HttpClient> files)
       : lock(std::move(held)),
         key(std::move(own_key)),
         store(std::move(opened)),
@@ -53,7 +55,7 @@ struct Agent::Parts {
         blobs(std::move(files)),
         installer(agent.world_.files, agent.layout_),
         trust(agent.world_.files, agent.layout_, *client, {agent.device_id_, agent.settings_.kind}, crypto::verify_pem),
-        link(*client, *store, key, agent.settings_, agent.clock_),
+        link(*client, *store, *key, agent.settings_, agent.clock_),
         fetcher(agent.world_.files, agent.clock_, agent.layout_, *blobs, [this] { return store->session().token; },
                 agent.settings_.patcher),
         contents(agent.world_.files, agent.layout_, fetcher, agent.settings_.kind),
@@ -66,7 +68,9 @@ Agent::Agent(asio::io_context& io, Settings settings, World world)
       settings_(std::move(settings)),
       world_(world),
       layout_(settings_.state),
-      clock_(world.clock, build_time()),
+      clock_(world.clock, build_time(),
+             DeviceClock::belief_from_text(settings_.clock).value_or(DeviceClock::Belief::automatic),
+             world_.clock_synchronised),
       checkin_timer_(io),
       work_timer_(io),
       signals_(io) {}
@@ -94,14 +98,19 @@ Status Agent::open() {
 
 Status Agent::make_parts() {
   TRY_ASSIGN(std::unique_ptr<fs::Lock> lock, world_.files.lock(layout_.lock()));
-  TRY_ASSIGN(crypto::KeyPair key, device_key(layout_, world_.files, world_.rng));
-  device_id_ = crypto::device_id(key.public_key());
+  TRY_ASSIGN(std::unique_ptr<crypto::Signer> key, device_key(settings_.device_key, layout_, world_.files, world_.rng));
+  TRY_ASSIGN(const crypto::PublicKey public_key, crypto::ed25519_key(key->public_half()));
+  device_id_ = crypto::device_id(public_key);
   TRY_ASSIGN(std::unique_ptr<Store> store, Store::open(layout_.database()));
+  TRY(store->save_device_id(device_id_));
   net::ClientOptions options;
   options.base_url = settings_.server;
   options.ca_file = settings_.ca;
   options.user_agent = "drover-agent";
   options.max_idle = 1;
+  options.certificate_time = [this] {
+    return clock_.believed() ? std::optional(clock_.wall()) : std::optional<WallTime>();
+  };
   TRY_ASSIGN(std::unique_ptr<net::HttpClient> api, net::HttpClient::create(io_.get_executor(), options));
   TRY_ASSIGN(std::unique_ptr<net::HttpClient> blobs, net::HttpClient::create(io_.get_executor(), options));
   parts_ = std::make_unique<Parts>(*this, std::move(lock), std::move(key), std::move(store), std::move(api),
@@ -235,13 +244,15 @@ Result<wire::CheckinRequest> Agent::checkin_request() {
   Bytes nonce(kNonceBytes);
   world_.rng.fill(nonce);
   request.nonce = to_hex(nonce);
+  request.renew_assignment = renewal_wanted_;
   wire::Report report;
   TRY_ASSIGN(report.events, store.pending());
   report.installed = installed(store.slots());
   if (report.events.empty() && installed_text(report.installed) == store.reported()) return request;
   report.device_id = device_id_;
   TRY_ASSIGN(report.boot_id, world_.files.boot_id());
-  request.report = sign_report(report, parts_->key);
+  TRY_ASSIGN(report.counter, store.next_report_counter());
+  TRY_ASSIGN(request.report, sign_report(report, *parts_->key));
   return request;
 }
 
@@ -255,9 +266,7 @@ asio::awaitable<Status> Agent::checkin() {
   std::string nonce = request.nonce;
   auto answer = co_await parts_->link.check_in(std::move(request));
   if (!answer) co_return std::move(answer).error();
-  if (answer->acked_seq != 0) CO_TRY(store.acknowledge(answer->acked_seq));
-  if (reported && told != store.reported()) CO_TRY(store.save_reported(told));
-  CO_TRY(store.raise_time_floor(clock_.wall()));
+  CO_TRY(take_receipt(*answer, reported, told));
   if (identified) identity_wanted_ = false;
   if (answer->want_identity && !identified) identity_wanted_ = checkin_wanted_ = true;
   CO_TRY_ASSIGN(const std::int64_t left, store.pending_count());
@@ -266,16 +275,40 @@ asio::awaitable<Status> Agent::checkin() {
   co_return co_await take_assignment(std::move(answer->assignment), std::move(nonce));
 }
 
+Status Agent::take_receipt(const wire::CheckinAnswer& answer, bool reported, const std::string& told) {
+  Store& store = *parts_->store;
+  if (answer.report_floor != 0 && reported) {
+    // Once at once; if another device goes on with the same key, this will not end, and there is no hurry.
+    if (!report_refused_) checkin_wanted_ = true;
+    report_refused_ = true;
+    log::warn(
+        "the server knows reports that this device does not: its disk was brought back from a copy, or another device "
+        "has its key",
+        {{"counter", answer.report_floor}, {"event", answer.acked_seq}});
+    return store.go_on_above(answer.report_floor, answer.acked_seq);
+  }
+  if (answer.acked_seq != 0) TRY(store.acknowledge(answer.acked_seq));
+  if (!reported) return {};
+  report_refused_ = false;
+  return told == store.reported() ? Status() : store.save_reported(told);
+}
+
 asio::awaitable<Status> Agent::take_assignment(std::string document, std::string nonce) {
   Store& store = *parts_->store;
-  auto accepted = co_await parts_->trust.accept(document, store.accepted().version, std::move(nonce), clock_.wall());
+  const Now now{.time = clock_.wall(), .sure = clock_.believed(), .floor = clock_.floor()};
+  auto accepted = co_await parts_->trust.accept(document, store.accepted().version, std::move(nonce), now);
   clock_.raise(parts_->trust.signed_time());
   if (!accepted) {
     tell_refusal(document, accepted.error());
     co_return std::move(accepted).error().within("the assignment is refused");
   }
   refused_.clear();
+  clock_.learn(accepted->issued);
+  clock_.raise(parts_->trust.vouched(accepted->issued));
+  CO_TRY(store.raise_time_floor(clock_.floor()));
+  look_at_clock();
   if (accepted->version == store.accepted().version) co_return Status();
+  renewal_wanted_ = false;
   log::info("a new assignment", {{"version", accepted->version}, {"targets", accepted->targets.size()}});
   CO_TRY(store.accept(*accepted));
   if (update::withdrawn(store.state(), store.accepted().targets)) {
@@ -299,15 +332,41 @@ void Agent::tell_refusal(const std::string& document, const Error& error) {
   const auto assignment = tuf::parse_assignment(*envelope);
   const auto targets = assignment ? targets_of(*assignment) : Result<std::vector<update::Target>>(assignment.error());
   if (!targets) return;
+  for (const update::Target& target : *targets) tell(target, error.code(), error.message());
+  check_in_now();
+}
+
+// An event beside any deployment's course.
+void Agent::tell(const update::Target& target, Code code, std::string detail) {
   update::Report report;
   report.outcome = wire::Outcome::progress;
-  report.code = error.code();
-  report.detail = error.message();
-  for (const update::Target& target : *targets) {
-    const Status told = parts_->store->report(target, report, clock_.wall());
-    if (!told) log::failure("a refusal is not stored", told.error());
+  report.code = code;
+  report.detail = std::move(detail);
+  const Status told = parts_->store->report(target, report, clock_.wall());
+  if (!told) log::failure("an event is not stored", told.error());
+}
+
+// Lack of time is no silent matter: told once, each time that it begins.
+void Agent::look_at_clock() {
+  const std::chrono::seconds error = clock_.error();
+  const bool wrong = !clock_.believed() && (error > kClockError || error < -kClockError);
+  if (wrong && !clock_told_) {
+    const std::string detail =
+        "this device's clock shows " + format_time(world_.clock.wall()) + "; it goes by the server's signed time";
+    log::warn(detail);
+    tell({}, Code::precondition_failed, detail);
+    check_in_now();
   }
-  check_in_now();
+  clock_told_ = wrong;
+}
+
+// Looked at each time that a deployment would begin: an assignment is good for days, and a device may have been off for
+// longer. The server is asked for a fresh one; nothing is begun and nothing has failed meanwhile.
+bool Agent::assignment_expired() {
+  if (clock_.wall() < expiry_of(parts_->store->accepted().document)) return false;
+  if (!renewal_wanted_) log::info("the assignment has expired before its deployment began; the next check-in asks anew");
+  renewal_wanted_ = true;
+  return true;
 }
 
 // --- deployments
@@ -325,7 +384,7 @@ asio::awaitable<void> Agent::deployments() {
       continue;
     }
     const auto target = update::next_target(store.accepted().targets, store.slots());
-    if (!target) {
+    if (!target || assignment_expired()) {
       co_await pause(work_timer_, kWorkPoll);
       continue;
     }

@@ -6,10 +6,12 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "agent/app/steps.h"
+#include "common/time/synchronised.h"
 
 namespace drover::agent {
 
@@ -20,6 +22,7 @@ class Agent {
     fs::Files& files;
     const Clock& clock;
     Rng& rng;
+    std::function<bool()> clock_synchronised = clock_is_synchronised;
   };
 
   // Takes the state folder, brings `current` back in order (without network), opens the socket. Errors say what to do.
@@ -42,7 +45,11 @@ class Agent {
   boost::asio::awaitable<std::chrono::milliseconds> checkin_and_wait();
   boost::asio::awaitable<Status> checkin();
   boost::asio::awaitable<Status> take_assignment(std::string document, std::string nonce);
+  Status take_receipt(const wire::CheckinAnswer& answer, bool reported, const std::string& told);
   void tell_refusal(const std::string& document, const Error& error);
+  void tell(const update::Target& target, Code code, std::string detail);
+  void look_at_clock();
+  bool assignment_expired();
   Result<wire::CheckinRequest> checkin_request();
   std::chrono::milliseconds poll_time();
 
@@ -61,7 +68,7 @@ class Agent {
   Settings settings_;
   World world_;
   Layout layout_;
-  FlooredClock clock_;
+  DeviceClock clock_;
   std::string device_id_;
   std::unique_ptr<Parts> parts_;
   boost::asio::steady_timer checkin_timer_, work_timer_;
@@ -70,7 +77,10 @@ class Agent {
   bool checkin_wanted_ = false;   // while one is under way: another one right after it
   bool identity_wanted_ = false;  // by the server
   int checkin_failures_ = 0;
-  std::string refused_;  // the last assignment that was refused, told once
+  std::string refused_;          // the last assignment that was refused, told once
+  bool renewal_wanted_ = false;  // the assignment has expired before a deployment of it began
+  bool report_refused_ = false;  // the last one, for its counter
+  bool clock_told_ = false;      // that the machine's clock is wrong
   int running_ = 0;
 };
 

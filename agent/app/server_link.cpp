@@ -72,18 +72,20 @@ asio::awaitable<Result<std::string>> ServerLink::post(std::string target, std::s
 asio::awaitable<Status> ServerLink::ensure_session() {
   const Session& session = store_.session();
   if (!session.token.empty() && session.expires > clock_.wall() + kSessionMargin) co_return Status();
+  CO_TRY_ASSIGN(const crypto::PublicKey public_key, crypto::ed25519_key(key_.public_half()));
   auto body = co_await post("/api/v1/device/challenge", "{}", false);
   if (!body) co_return std::move(body).error().within("asking for a challenge");
   wire::SessionRequest request = identity();
   CO_TRY_ASSIGN(request.challenge, read_challenge(*body));
-  request.public_key = to_hex(key_.public_key());
-  request.signature = to_hex(key_.sign(std::string(wire::kSessionContext) + request.challenge));
+  request.public_key = to_hex(public_key);
+  CO_TRY_ASSIGN(const Bytes signature, key_.sign(std::string(wire::kSessionContext) + request.challenge));
+  request.signature = to_hex(signature);
   request.enrolment_token = settings_.enrolment_token;
   std::string text = wire::encode(request).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   body = co_await post("/api/v1/device/session", std::move(text), false);
   if (!body) co_return std::move(body).error().within("opening a session");
   CO_TRY_ASSIGN(const wire::SessionAnswer answer, wire::decode_session_answer(*body));
-  if (answer.device_id != crypto::device_id(key_.public_key()))
+  if (answer.device_id != crypto::device_id(public_key))
     co_return Error(Code::wrong_device, "the server takes this device for " + answer.device_id);
   Session fresh;
   fresh.token = answer.token;

@@ -8,7 +8,7 @@
 #include "agent/app/settings.h"
 #include "agent/store/store.h"
 #include "common/base/result.h"
-#include "common/crypto/ed25519.h"
+#include "common/crypto/signer.h"
 #include "common/net/http_client.h"
 #include "common/time/clock.h"
 
@@ -21,8 +21,7 @@ inline constexpr std::chrono::seconds kMaxRetryAfter{3600};
 class ServerLink {
  public:
   // All must outlive the object.
-  ServerLink(net::HttpClient& client, Store& store, const crypto::KeyPair& key, const Settings& settings,
-             const Clock& clock)
+  ServerLink(net::HttpClient& client, Store& store, crypto::Signer& key, const Settings& settings, const Clock& clock)
       : client_(client), store_(store), key_(key), settings_(settings), clock_(clock) {}
 
   // Sees to it that there is a session token: pending (waits for an operator), gone, unauthenticated, unavailable, ...
@@ -41,7 +40,7 @@ class ServerLink {
 
   net::HttpClient& client_;
   Store& store_;
-  const crypto::KeyPair& key_;
+  crypto::Signer& key_;
   const Settings& settings_;
   const Clock& clock_;
   std::chrono::seconds retry_after_{0};

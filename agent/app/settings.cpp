@@ -24,6 +24,13 @@ constexpr std::array kInfos = {
     SettingInfo{"kind", Type::text, "", "kind of hardware, as releases name it; must be set"},
     SettingInfo{"name", Type::text, "", "what people call this device"},
     SettingInfo{"attributes", Type::pairs, "key=value", "facts for groups; an object in the file, else repeated"},
+    SettingInfo{"device_key", Type::text, "",
+                "private key of this device: a file with mode 0600, or a pkcs11: URI; default: device.key in the state "
+                "folder, made at first start"},
+    SettingInfo{
+        "clock", Type::text, "",
+        "whether this machine's clock is right: trusted, untrusted (it has no battery), or auto: while the kernel "
+        "calls it synchronised; default auto"},
     SettingInfo{"enrolment_token", Type::text, "", "lets a new device in without an operator"},
     SettingInfo{"enrolment_token_file", Type::text, "file", "the same, from a file"},
     SettingInfo{"poll_seconds", Type::number, "seconds", "between check-ins; default 0: as the server says", 0, kWeek},
@@ -49,6 +56,8 @@ std::string* text_of(Settings& settings, std::string_view name) {
   if (name == "trusted_root") return &settings.trusted_root;
   if (name == "kind") return &settings.kind;
   if (name == "name") return &settings.name;
+  if (name == "device_key") return &settings.device_key;
+  if (name == "clock") return &settings.clock;
   if (name == "enrolment_token") return &settings.enrolment_token;
   if (name == "enrolment_token_file") return &settings.enrolment_token_file;
   if (name == "patcher") return &settings.patcher;
@@ -150,6 +159,8 @@ Status check(const Settings& settings) {
   if (settings.name.size() > wire::kMaxName || settings.kind.size() > wire::kMaxName)
     return Error(Code::invalid_argument, "name or kind is too long");
   if (settings.attributes.size() > wire::kMaxAttributes) return wrong("attributes", "are too many");
+  if (settings.clock != "auto" && settings.clock != "trusted" && settings.clock != "untrusted")
+    return wrong("clock", "takes auto, trusted or untrusted");
   if (settings.log_format != "logfmt" && settings.log_format != "json")
     return wrong("log_format", "takes logfmt or json");
   return {};

@@ -22,6 +22,8 @@ struct Settings {
   std::string name;
   std::string kind;
   wire::Attributes attributes;
+  std::string device_key;
+  std::string clock = "auto";
   std::string enrolment_token;
   std::string enrolment_token_file;
   std::int64_t poll_seconds = 0;

@@ -3,8 +3,6 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/store/layout.h"
-#include "common/crypto/ed25519.h"
-#include "common/crypto/key_file.h"
 
 namespace drover::agent {
 namespace {
@@ -80,9 +78,7 @@ Result<std::string> status_of(const std::string& state_folder, bool json, fs::Fi
   const Layout layout(state_folder);
   if (!fs::exists(files, layout.database())) return Error(Code::not_found, "no agent has its state in " + state_folder);
   TRY_ASSIGN(const std::unique_ptr<Store> store, Store::open_to_read(layout.database()));
-  TRY_ASSIGN(const std::string key, crypto::read_key_file(layout.device_key()));
-  TRY_ASSIGN(const crypto::PublicKey public_key, crypto::key_public_part(key));
-  const std::string id = crypto::device_id(public_key);
+  const std::string& id = store->device_id();
   return json ? status_json(*store, id) : status_text(*store, id);
 }
 

@@ -34,7 +34,7 @@ struct Tools {
   const Settings& settings;
   const Layout& layout;
   fs::Files& files;
-  FlooredClock& clock;
+  DeviceClock& clock;
   Store& store;
   ServerLink& link;
   Fetcher& fetcher;

@@ -6,10 +6,11 @@
 
 namespace drover::agent {
 
-wire::SignedReport sign_report(const wire::Report& report, const crypto::KeyPair& key) {
+Result<wire::SignedReport> sign_report(const wire::Report& report, crypto::Signer& key) {
   wire::SignedReport out;
   out.payload = wire::encode(report).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  out.signature = to_hex(key.sign(std::string(wire::kReportContext) + out.payload));
+  TRY_ASSIGN(const Bytes signature, key.sign(std::string(wire::kReportContext) + out.payload));
+  out.signature = to_hex(signature);
   return out;
 }
 

@@ -63,6 +63,7 @@ class SqliteStore final : public Store {
     TRY_ASSIGN(traffic_, stored_traffic("bytes_"));
     TRY_ASSIGN(done_, stored_traffic("done_"));
     TRY_ASSIGN(reported_, value("reported"));
+    TRY_ASSIGN(device_id_, value("device_id"));
     TRY(load_slots());
     TRY_ASSIGN(text, value("clean_stop"));
     clean_ = text == "1";
@@ -76,6 +77,7 @@ class SqliteStore final : public Store {
   Traffic traffic() const override { return traffic_; }
   Traffic traffic_done() const override { return done_; }
   const std::string& reported() const override { return reported_; }
+  const std::string& device_id() const override { return device_id_; }
   WallTime time_floor() const override { return time_floor_; }
   bool stopped_cleanly() const override { return clean_; }
 
@@ -162,6 +164,44 @@ class SqliteStore final : public Store {
   Result<std::int64_t> pending_count() override { return db_.number("SELECT count(*) FROM outbox", 0); }
 
   Status acknowledge(std::uint64_t seq) override { return db_.run("DELETE FROM outbox WHERE seq <= ?", seq); }
+
+  Result<std::uint64_t> next_report_counter() override {
+    TRY_ASSIGN(const std::int64_t last, number("report_counter"));
+    TRY(set("report_counter", std::to_string(last + 1)));
+    return static_cast<std::uint64_t>(last + 1);
+  }
+
+  Status go_on_above(std::uint64_t report_counter, std::uint64_t seq) override {
+    TRY_ASSIGN(const std::int64_t first, db_.number("SELECT coalesce(min(seq), 0) FROM outbox", 0));
+    TRY_ASSIGN(const std::int64_t last, number("report_counter"));
+    const std::int64_t shift = first == 0 ? 0 : std::max<std::int64_t>(0, static_cast<std::int64_t>(seq) + 1 - first);
+    TRY_ASSIGN(db::Transaction transaction, db::Transaction::begin(db_));
+    if (shift > 0) {
+      // By way of negative numbers: one after the other they would run into each other.
+      TRY(db_.run("UPDATE outbox SET seq = -(seq + ?)", shift));
+      TRY(db_.run("UPDATE outbox SET seq = -seq"));
+    }
+    TRY(
+        db_.run("INSERT INTO sqlite_sequence(name, seq) SELECT 'outbox', 0 "
+                "WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'outbox')"));
+    TRY(
+        db_.run("UPDATE sqlite_sequence SET seq = max(seq, ?, (SELECT coalesce(max(seq), 0) FROM outbox)) "
+                "WHERE name = 'outbox'",
+                seq));
+    TRY(set("report_counter", std::to_string(std::max(last, static_cast<std::int64_t>(report_counter)))));
+    return transaction.commit();
+  }
+
+  Status save_device_id(std::string_view id) override {
+    if (device_id_ == id) return {};
+    TRY_ASSIGN(db::Transaction transaction, db::Transaction::begin(db_));
+    TRY(set("device_id", std::string(id)));
+    if (!device_id_.empty()) TRY(set("session_token", ""));
+    TRY(transaction.commit());
+    if (!device_id_.empty()) session_.token.clear();
+    device_id_ = id;
+    return {};
+  }
 
   Status save_reported(std::string_view installed) override {
     TRY(set("reported", std::string(installed)));
@@ -282,7 +322,7 @@ class SqliteStore final : public Store {
   Accepted accepted_;
   Session session_;
   Traffic traffic_, done_;
-  std::string reported_;
+  std::string reported_, device_id_;
   WallTime time_floor_{};
   bool clean_ = false;
 };

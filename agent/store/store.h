@@ -37,6 +37,7 @@ struct Accepted {
   std::int64_t version = 0;
   std::string document;  // the signed bytes, looked at again when a deployment begins
   std::vector<update::Target> targets;
+  WallTime issued{};  // when the director signed it; known while it is being accepted, not kept
 };
 
 // Bytes of the deployment under way, for its reports.
@@ -80,11 +81,22 @@ class Store {
   virtual Result<std::vector<wire::Event>> pending() = 0;
   virtual Result<std::int64_t> pending_count() = 0;
   virtual Status acknowledge(std::uint64_t seq) = 0;
+  // The number for the next report: stored before it is given, so that none is given twice.
+  virtual Result<std::uint64_t> next_report_counter() = 0;
+  // The server has taken reports and events up to these, which this store does not remember (its disk was brought back
+  // from a copy): what is pending gets new numbers behind them, and so does what comes.
+  virtual Status go_on_above(std::uint64_t report_counter, std::uint64_t seq) = 0;
+
+  // The device whose store this is. Another one than before: the session is dropped, since it is the other's.
+  virtual Status save_device_id(std::string_view id) = 0;
+  virtual const std::string& device_id() const = 0;
+
   // Text of the server's last answer about what is installed; anything else is worth a report.
   virtual Status save_reported(std::string_view installed) = 0;
   virtual const std::string& reported() const = 0;
 
-  // The latest time that is known to have passed. It only grows; written when it has grown by kTimeFloorStep.
+  // The newest signed time. It only grows; written when it has grown by kTimeFloorStep. Never the machine's own clock:
+  // one that has once shown the year 2100 would be believed for ever.
   virtual WallTime time_floor() const = 0;
   virtual Status raise_time_floor(WallTime time) = 0;
 

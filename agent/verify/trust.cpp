@@ -1,5 +1,6 @@
 #include "agent/verify/trust.h"
 
+#include <algorithm>
 #include "proto/wire/problem.h"
 
 namespace drover::agent {
@@ -17,11 +18,15 @@ constexpr int kMaxSteps = 1024;
 constexpr std::chrono::seconds kPatience{30};
 constexpr std::uint64_t kSlowestLink = 4096;  // bytes a second
 
+Result<tuf::Assignment> parse_document(const std::string& document) {
+  TRY_ASSIGN(const tuf::Envelope envelope, tuf::parse_envelope(as_bytes(document), tuf::kMaxAssignmentBytes));
+  return tuf::parse_assignment(envelope);
+}
+
 // The document that was accepted before, read again; its expiry and nonce were looked at when it came.
 Result<tuf::Assignment> reread(const tuf::Targets& targets, const Accepted& accepted, const std::string& device,
                                tuf::ForeignVerify foreign) {
-  TRY_ASSIGN(const tuf::Envelope envelope, tuf::parse_envelope(as_bytes(accepted.document), tuf::kMaxAssignmentBytes));
-  TRY_ASSIGN(const tuf::Assignment assignment, tuf::parse_assignment(envelope));
+  TRY_ASSIGN(const tuf::Assignment assignment, parse_document(accepted.document));
   tuf::AssignmentRules rules;
   rules.device_id = device;
   rules.last_version = accepted.version;
@@ -30,6 +35,11 @@ Result<tuf::Assignment> reread(const tuf::Targets& targets, const Accepted& acce
 }
 
 }  // namespace
+
+WallTime expiry_of(const std::string& document) {
+  const auto assignment = parse_document(document);
+  return assignment ? assignment->expires : WallTime::max();
+}
 
 Result<std::vector<update::Target>> targets_of(const tuf::Assignment& assignment) {
   std::vector<update::Target> targets;
@@ -88,11 +98,33 @@ WallTime Trust::signed_time() {
   const auto envelope = tuf::parse_envelope(*bytes, tuf::kMaxTimestampBytes);
   if (!envelope) return {};
   const auto timestamp = tuf::parse_timestamp(*envelope);
-  return timestamp && timestamp->issued ? *timestamp->issued : WallTime{};
+  return timestamp && timestamp->issued ? vouched(*timestamp->issued) : WallTime{};
+}
+
+WallTime Trust::vouched(WallTime told) {
+  const auto file = [&](std::string_view role) -> Result<tuf::Envelope> {
+    TRY_ASSIGN(const Bytes bytes, store_.load(role));
+    return tuf::parse_envelope(bytes, tuf::kMaxTargetsBytes);
+  };
+  const auto root_file = file(tuf::kRoot), targets_file = file(tuf::kTargets);
+  if (!root_file || !targets_file) return {};
+  const auto root = tuf::parse_root(*root_file);
+  const auto targets = tuf::parse_targets(*targets_file);
+  return root && targets ? std::min({told, root->expires, targets->expires}) : WallTime{};
 }
 
 asio::awaitable<Result<Accepted>> Trust::accept(std::string document, std::int64_t last_version, std::string nonce,
-                                                WallTime now) {
+                                                Now now) {
+  Result<Accepted> accepted = co_await accept_at(document, last_version, nonce, now.time);
+  if (accepted || now.sure || accepted.error().code() != Code::metadata_expired) co_return accepted;
+  const auto told = parse_document(document);
+  if (!told || told->issued >= now.time) co_return accepted;
+  const WallTime time = std::max(told->issued, now.floor);
+  co_return co_await accept_at(std::move(document), last_version, std::move(nonce), time);
+}
+
+asio::awaitable<Result<Accepted>> Trust::accept_at(std::string document, std::int64_t last_version, std::string nonce,
+                                                   WallTime now) {
   CO_TRY_ASSIGN(tuf::Refresh refresh, begin(now));
   Status walked = co_await walk(refresh);
   if (!walked) co_return std::move(walked).error().within("refreshing metadata");
@@ -107,6 +139,7 @@ asio::awaitable<Result<Accepted>> Trust::accept(std::string document, std::int64
                 tuf::verify_assignment(*targets, as_bytes(document), rules, foreign_));
   Accepted accepted;
   accepted.version = assignment.version;
+  accepted.issued = assignment.issued;
   CO_TRY_ASSIGN(accepted.targets, targets_of(assignment));
   accepted.document = std::move(document);
   co_return accepted;

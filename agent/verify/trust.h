@@ -24,6 +24,13 @@ struct DeviceIdentity {
   std::string kind;
 };
 
+// The time that signed things are judged by.
+struct Now {
+  WallTime time{};
+  bool sure = true;  // false: a clock that is not believed
+  WallTime floor{};  // it is at least this
+};
+
 class Trust {
  public:
   // `files` and `client` must outlive the object.
@@ -33,12 +40,17 @@ class Trust {
 
   DiskMetadata& metadata() { return store_; }
 
-  // The newest signed time seen, for a clock that must not step back; epoch when there is none.
+  // The newest signed time seen, for a clock that must not step back; epoch when there is none. An online key says it,
+  // so that it counts only up to where the offline ones vouch: the earlier expiry of root and targets. Else a stolen
+  // server could set every clock to the year 2100, and no release would be current ever after.
   WallTime signed_time();
+  WallTime vouched(WallTime told);
 
-  // Refreshes the metadata, then checks the director's document: signature, device, version, nonce, expiry.
+  // Refreshes the metadata, then checks the director's document: signature, device, version, nonce, expiry. A clock
+  // that is not believed, and by which all this has expired, gives way to the time in the document: it answers this
+  // device's own question (the nonce) and is signed, so that it is of now.
   boost::asio::awaitable<Result<Accepted>> accept(std::string document, std::int64_t last_version, std::string nonce,
-                                                  WallTime now);
+                                                  Now now);
 
   // Refreshes the metadata, then looks whether the release managers list what `accepted` assigns as `target`, alike in
   // length, hashes, kind and counter, and the counter not below `floor`. Codes of tuf::check_agreement.
@@ -46,6 +58,8 @@ class Trust {
 
  private:
   Result<tuf::Refresh> begin(WallTime now);
+  boost::asio::awaitable<Result<Accepted>> accept_at(std::string document, std::int64_t last_version, std::string nonce,
+                                                     WallTime now);
   boost::asio::awaitable<Status> walk(tuf::Refresh& refresh);
   boost::asio::awaitable<Result<Bytes>> get(tuf::NeedFile need);
 
@@ -54,6 +68,9 @@ class Trust {
   DeviceIdentity device_;
   tuf::ForeignVerify foreign_;
 };
+
+// The expiry of an accepted document; the end of time for one that does not parse (it was looked at when it came).
+WallTime expiry_of(const std::string& document);
 
 // The life-cycle's targets out of a director's document that has been verified. malformed for a target without SHA-256.
 Result<std::vector<update::Target>> targets_of(const tuf::Assignment& assignment);

@@ -111,6 +111,7 @@ asio::awaitable<Status> Exchange::connect_socket() {
 
 asio::awaitable<Status> Exchange::shake_hands() {
   if (!transport_->begin_client_tls(*tls_, url_.host)) co_return failure(Code::internal, "TLS cannot be set up");
+  if (options_.certificate_time) transport_->judge_dates(options_.certificate_time());
   for (;;) {
     const Io state = transport_->handshake();
     if (state == Io::done) co_return Status();

@@ -16,6 +16,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,12 +24,16 @@
 #include <variant>
 
 #include "common/net/http.h"
+#include "common/time/clock.h"
 
 namespace drover::net {
 
 struct ClientOptions {
-  std::string base_url;    // "https://host[:port][/prefix]" or "http://..."
-  std::string ca_file;     // PEM; empty: the system's store
+  std::string base_url;  // "https://host[:port][/prefix]" or "http://..."
+  std::string ca_file;   // PEM; empty: the system's store
+  // What the dates of the server's certificate are judged by; nothing: not at all, for a machine that does not know
+  // what time it is. Asked for each connection. Empty: the machine's clock.
+  std::function<std::optional<WallTime>()> certificate_time{};
   std::string user_agent = "drover";
   std::chrono::milliseconds connect_timeout{10'000};  // name, TCP and TLS together
   std::chrono::milliseconds stall_timeout{30'000};    // a transfer below min_rate for so long is given up
@@ -70,7 +75,7 @@ struct ClientRequest {
   std::uint64_t max_streamed = UINT64_MAX;     // of a body that goes to the sink
   ResponseSink* sink = nullptr;                // must live until send() has returned
   std::uint64_t max_rate = 0;                  // bytes a second from the server; 0: no cap
-  bool repeatable = false;  // may be sent twice (idempotent). GET, HEAD, PUT and DELETE are anyway.
+  bool repeatable = false;                     // may be sent twice (idempotent). GET, HEAD, PUT and DELETE are anyway.
 };
 
 class HttpClient {

@@ -41,8 +41,8 @@ std::shared_ptr<TlsContext> make_context(const SSL_METHOD* method) {
   SSL_CTX_set1_groups_list(context, kGroups);
   SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
   // Idle connections give their record buffers (34 KiB) back; one recv(2) takes a record with its header.
-  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_mode(context,
+                   SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_read_ahead(context, 1);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   return owner;
@@ -142,6 +142,14 @@ bool Transport::begin_client_tls(const TlsContext& context, const std::string& h
   if (!not_an_address) return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_), host.c_str()) == 1;
   SSL_set_hostflags(ssl_, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
   return SSL_set1_host(ssl_, host.c_str()) == 1 && SSL_set_tlsext_host_name(ssl_, host.c_str()) == 1;
+}
+
+void Transport::judge_dates(std::optional<WallTime> time) {
+  X509_VERIFY_PARAM* rules = SSL_get0_param(ssl_);
+  if (time)
+    X509_VERIFY_PARAM_set_time(rules, time->time_since_epoch().count());
+  else
+    X509_VERIFY_PARAM_set_flags(rules, X509_V_FLAG_NO_CHECK_TIME);
 }
 
 Io Transport::handshake() {

@@ -7,10 +7,12 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "common/base/result.h"
+#include "common/time/clock.h"
 
 struct ssl_st;
 struct ssl_ctx_st;
@@ -50,6 +52,8 @@ class Transport {
   // After one of these, handshake() until it is done. False: out of memory or a host name that cannot be checked.
   bool begin_server_tls(const TlsContext& context);
   bool begin_client_tls(const TlsContext& context, const std::string& host);
+  // Before the first handshake(): judge the dates of the peer's certificate by this time, or not at all.
+  void judge_dates(std::optional<WallTime> time);
   Io handshake();
   bool tls() const { return ssl_ != nullptr; }
   // Why the last handshake failed, for people; `untrusted` is set when it was the peer's certificate.

@@ -35,7 +35,7 @@ BANS = (
 )
 
 # Heavy or leaky headers: in implementation files only.
-THIRD_PARTY = re.compile(r"^(?:boost/beast|boost/asio/ssl|openssl/|sqlite3\.h|sodium|zstd|seccomp\.h|CLI/|libfdt)")
+THIRD_PARTY = re.compile(r"^(?:boost/beast|boost/asio/ssl|openssl/|sqlite3\.h|sodium|zstd|seccomp\.h|p11-kit/|CLI/|libfdt)")
 INTERNAL_HEADER = re.compile(r"(?:_impl|/detail)\.h$|/detail/|/platform/")
 
 MACHINE_PATHS = re.compile(r"(?<![\w.])/(?:work|home|root|Users)/\w|/tmp/[b]/")

@@ -213,11 +213,11 @@ std::string FakeServer::assignment_document(const std::string& nonce) {
   tuf::Assignment assignment = assignment_;
   assignment.issued = system_clock().wall();
   if (assignment.expires == WallTime{})
-    assignment.expires = later();
+    assignment.expires = assignment.issued + life_;
   else
     assignment.issued = assignment.expires - 1h;
   if (assignment.device_id.empty()) assignment.device_id = device_id_;
-  assignment.nonce = nonce;
+  assignment.nonce = faults_.other_nonce ? std::string(nonce.size(), '0') : nonce;
   tuf::Document document = tuf::make_assignment(assignment);
   EXPECT_TRUE(document.sign(key(sign_with_other_key_ ? "thief" : "director")));
   return document.encode();
@@ -230,6 +230,31 @@ std::vector<wire::Event> FakeServer::events() const {
 std::vector<wire::Installed> FakeServer::installed() const {
   const std::lock_guard guard(lock_);
   return installed_;
+}
+std::vector<std::uint64_t> FakeServer::report_counters() const {
+  const std::lock_guard guard(lock_);
+  return report_counters_;
+}
+std::string FakeServer::device_id() const {
+  const std::lock_guard guard(lock_);
+  return device_id_;
+}
+int FakeServer::stale_reports() const {
+  const std::lock_guard guard(lock_);
+  return stale_reports_;
+}
+void FakeServer::remember(std::uint64_t report_counter, std::uint64_t seq) {
+  const std::lock_guard guard(lock_);
+  report_floor_ = report_counter;
+  seq_floor_ = seq;
+}
+int FakeServer::renewals() const {
+  const std::lock_guard guard(lock_);
+  return renewals_;
+}
+void FakeServer::assignment_life(std::chrono::seconds life) {
+  const std::lock_guard guard(lock_);
+  life_ = life;
 }
 int FakeServer::checkins() const {
   const std::lock_guard guard(lock_);
@@ -292,11 +317,23 @@ net::Response FakeServer::checkin(const net::Request& request) {
       return refusal(Code::unauthenticated, "the report's signature is wrong");
     const auto report = wire::decode_report(asked->report->payload);
     if (!report) return net::problem_response(report.error());
+    if (report->counter <= report_floor_) {
+      ++stale_reports_;
+      answer.report_floor = report_floor_;
+      answer.acked_seq = seq_floor_;
+      return json_answer(wire::encode(answer));
+    }
+    report_floor_ = report->counter;
+    report_counters_.push_back(report->counter);
     for (const wire::Event& event : report->events) {
       if (!faults_.lose_acknowledgements) answer.acked_seq = event.seq;
       if (events_.empty() || event.seq > events_.back().seq) events_.push_back(event);
     }
     installed_ = report->installed;
+  }
+  if (asked->renew_assignment && asked->assignment_version == assignment_.version) {
+    ++renewals_;
+    ++assignment_.version;
   }
   const bool news = offer_ && asked->assignment_version < assignment_.version;
   if (news || offer_always_) answer.assignment = assignment_document(asked->nonce);

@@ -57,6 +57,14 @@ class FakeServer {
   int sessions() const;
   // Digests in the order in which they were asked for, with the Range header.
   std::vector<std::string> blob_requests() const;
+  // Counters of the reports that were taken, and of those that were not since they did not go on.
+  std::vector<std::uint64_t> report_counters() const;
+  int stale_reports() const;
+  std::string device_id() const;
+  // As a server that knows reports and events up to these: a device's disk was brought back from a copy.
+  void remember(std::uint64_t report_counter, std::uint64_t seq);
+  int renewals() const;
+  void assignment_life(std::chrono::seconds life);
 
   // Faults, each until it is changed.
   struct Faults {
@@ -68,6 +76,7 @@ class FakeServer {
     bool pending = false;
     bool lose_acknowledgements = false;     // reports are stored, and the answer says nothing of it
     bool forget_sessions = false;           // every token is refused once
+    bool other_nonce = false;               // the assignment answers another question
     int refuse_with = 0;                    // this status for check-ins
     std::uint64_t only_larger_than = 4096;  // blob faults spare small documents
   };
@@ -104,6 +113,10 @@ class FakeServer {
   std::vector<wire::Event> events_;
   std::vector<wire::Installed> installed_;
   std::vector<std::string> blob_requests_;
+  std::vector<std::uint64_t> report_counters_;
+  std::uint64_t report_floor_ = 0, seq_floor_ = 0;
+  int stale_reports_ = 0, renewals_ = 0;
+  std::chrono::seconds life_{24 * 3600};
   int checkins_ = 0, sessions_ = 0, token_ = 0, etags_ = 0;
   Faults faults_;
 };

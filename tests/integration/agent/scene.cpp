@@ -112,11 +112,14 @@ void Scene::start() {
                            {"name", settings_.name},
                            {"jitter_percent", settings_.jitter_percent},
                            {"poll_seconds", settings_.poll_seconds},
+                           {"device_key", settings_.device_key},
+                           {"clock", settings_.clock},
                            {"max_rate", settings_.max_rate},
                            {"validator", settings_.validator},
                            {"confirm_without_application", settings_.confirm_without_application}};
   process::Spec spec;
   spec.argv = {DROVER_BIN_DIR "/drover-agent", "--config", folder_.write("agent.json", config.dump()).string()};
+  spec.env = environment_;
   spec.deadline = kLongestTest;
   auto child = process::start(spec);
   ASSERT_TRUE(child) << child.error().message();

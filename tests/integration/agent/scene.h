@@ -46,6 +46,8 @@ class Scene {
   TestApp& app() { return app_; }
   const std::string& state() const { return state_; }
   agent::Settings& settings() { return settings_; }
+  // "NAME=value" for the agent's process, which inherits nothing.
+  void environment(std::string variable) { environment_.push_back(std::move(variable)); }
   // The validator's shell script; it passes everything by default.
   void validator(const std::string& script);
   static std::string verdict(bool pass, const std::string& code = "ok");
@@ -71,6 +73,7 @@ class Scene {
   TempFolder folder_;
   std::string state_;
   agent::Settings settings_;
+  std::vector<std::string> environment_;
   TestApp app_;
   std::optional<process::Child> agent_;
 };

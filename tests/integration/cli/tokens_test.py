@@ -1,12 +1,13 @@
 """Keys in tokens: the same commands as with key files, against SoftHSM 2."""
 
 import os
+import re
 import shutil
 import subprocess
 import unittest
 
 from server_test import ServerCase
-from tool import ToolCase
+from tool import BIN, ToolCase
 
 MODULE = next((path for path in ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so",
                                  "/usr/local/lib/softhsm/libsofthsm2.so") if os.path.exists(path)), None)
@@ -88,6 +89,20 @@ class Keys(TokenCase, ToolCase):
         self.assertEqual(shown["key"]["scheme"], "ecdsa-sha2-nistp256")
         in_token = self.ok("keys", "show", self.uri("people", "carol"), "--json").json()
         self.assertEqual(in_token["key"]["keyval"]["public"].split(), shown["key"]["keyval"]["public"].split())
+
+
+class Documentation(TokenCase, ToolCase):
+    def test_the_commands_of_the_documentation_work_as_they_stand(self):
+        self.make_tokens()
+        with open(os.path.join(os.environ["DROVER_SOURCE_DIR"], "docs/operating/keys-in-tokens.md"), encoding="utf-8") as file:
+            blocks = re.findall(r"^```sh\n(.*?)^```", file.read(), re.MULTILINE | re.DOTALL)
+        self.assertTrue(blocks)
+        os.makedirs(self.path("work"))
+        environment = {**os.environ, "PATH": BIN + ":" + os.environ["PATH"], "MODULE": MODULE, "DROVER_CONFIG": self.path("profile")}
+        done = subprocess.run(["bash", "-euc", "\n".join(blocks)], cwd=self.path("work"), env=environment, text=True, capture_output=True,
+                              stdin=subprocess.DEVNULL, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("object=bob", done.stdout)
 
 
 class Releases(TokenCase, ServerCase):

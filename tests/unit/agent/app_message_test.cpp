@@ -47,14 +47,20 @@ TEST(AppMessage, what_the_agent_says_is_one_line) {
 
 TEST(Reports, are_signed_by_the_device_over_context_and_payload) {
   SeededRng rng(1);
-  const crypto::KeyPair key = crypto::KeyPair::generate(rng);
+  const auto signer = crypto::make_signer(crypto::KeyPair::generate(rng));
+  const crypto::PublicKey key = *crypto::ed25519_key(signer->public_half());
   wire::Report report;
   report.device_id = "d1";
-  const wire::SignedReport signed_report = sign_report(report, key);
+  report.counter = 7;
+  const auto made = sign_report(report, *signer);
+  ASSERT_TRUE(made);
+  const wire::SignedReport& signed_report = *made;
+  ASSERT_TRUE(wire::decode_report(signed_report.payload));
+  EXPECT_EQ(wire::decode_report(signed_report.payload)->counter, 7u) << "it is among what is signed";
   EXPECT_TRUE(wire::decode_report(signed_report.payload));
   const std::string text = std::string(wire::kReportContext) + signed_report.payload;
-  EXPECT_TRUE(crypto::verify(key.public_key(), as_bytes(text), *from_hex(signed_report.signature)));
-  EXPECT_FALSE(crypto::verify(key.public_key(), as_bytes(signed_report.payload), *from_hex(signed_report.signature)));
+  EXPECT_TRUE(crypto::verify(key, as_bytes(text), *from_hex(signed_report.signature)));
+  EXPECT_FALSE(crypto::verify(key, as_bytes(signed_report.payload), *from_hex(signed_report.signature)));
 }
 
 }  // namespace

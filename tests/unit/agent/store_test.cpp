@@ -184,6 +184,55 @@ TEST_F(StoreTest, the_time_floor_only_grows_and_in_steps) {
   EXPECT_EQ(store_->time_floor(), kNow + kTimeFloorStep);
 }
 
+TEST_F(StoreTest, a_report_counter_is_given_once_whatever_happens) {
+  EXPECT_EQ(*store_->next_report_counter(), 1u);
+  reopen();
+  EXPECT_EQ(*store_->next_report_counter(), 2u);
+}
+
+// The disk was brought back from a copy: the server knows reports up to 40 and events up to 7.
+TEST_F(StoreTest, what_is_pending_goes_behind_what_the_server_knows) {
+  for (const char* name : {"dep-1", "dep-2", "dep-3"}) ASSERT_TRUE(store_->report(target(name), {}, kNow));
+  ASSERT_TRUE(store_->acknowledge(1));
+  ASSERT_TRUE(store_->go_on_above(40, 7));
+  auto events = store_->pending();
+  ASSERT_TRUE(events);
+  ASSERT_EQ(events->size(), 2u);
+  EXPECT_EQ((*events)[0].deployment, "dep-2");
+  EXPECT_EQ((*events)[0].seq, 8u);
+  EXPECT_EQ((*events)[1].seq, 9u);
+  reopen();
+  ASSERT_TRUE(store_->report(target("dep-4"), {}, kNow));
+  EXPECT_EQ(store_->pending()->back().seq, 10u);
+  EXPECT_EQ(*store_->next_report_counter(), 41u);
+}
+
+TEST_F(StoreTest, with_nothing_pending_too_what_comes_goes_behind_it) {
+  ASSERT_TRUE(store_->go_on_above(5, 100));
+  ASSERT_TRUE(store_->report(target("dep-1"), {}, kNow));
+  EXPECT_EQ(store_->pending()->front().seq, 101u);
+}
+
+TEST_F(StoreTest, what_is_ahead_of_the_server_stays_where_it_is) {
+  ASSERT_TRUE(store_->report(target("dep-1"), {}, kNow));
+  ASSERT_TRUE(store_->acknowledge(1));
+  ASSERT_TRUE(store_->report(target("dep-2"), {}, kNow));
+  ASSERT_TRUE(store_->go_on_above(9, 1));
+  EXPECT_EQ(store_->pending()->front().seq, 2u);
+}
+
+TEST_F(StoreTest, another_key_is_another_device_and_has_no_session_yet) {
+  ASSERT_TRUE(store_->save_device_id("d1"));
+  ASSERT_TRUE(store_->save(Session{.token = "t", .expires = kNow, .poll_seconds = 9}));
+  ASSERT_TRUE(store_->save_device_id("d1"));
+  EXPECT_EQ(store_->session().token, "t");
+  ASSERT_TRUE(store_->save_device_id("d2"));
+  EXPECT_EQ(store_->session().token, "");
+  reopen();
+  EXPECT_EQ(store_->session().token, "");
+  EXPECT_EQ(store_->device_id(), "d2");
+}
+
 TEST_F(StoreTest, a_stop_in_good_order_is_known_once) {
   ASSERT_TRUE(store_->mark_clean_stop());
   reopen();

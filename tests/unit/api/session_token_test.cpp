@@ -51,7 +51,7 @@ TEST_F(SessionToken, AChallengeLivesAMinute) {
   EXPECT_CODE(check_challenge(key_, challenge, clock_.wall() + std::chrono::seconds(60)), Code::unauthenticated);
 }
 
-TEST(SessionToken, is_renewed_in_the_last_quarter_of_its_life_and_not_before) {
+TEST(SessionTokenLife, is_renewed_in_the_last_quarter_of_its_life_and_not_before) {
   using namespace std::chrono_literals;
   Claims claims;
   claims.expires = WallTime(100'000s);
