@@ -210,6 +210,26 @@ TEST(TargetsMetadata, OfAWrongShapeIsRefusedAndNotACrash) {
     }
 }
 
+TEST(SnapshotMetadata, ListsFilesOfAVersionAndWithHashesThatSaySomething) {
+  Json part = make_snapshot(1, kStart + 24h, {{"targets.json", {1, 10, {{"sha256", "00"}}}}}).signed_part();
+  ASSERT_EQ(part_error(parse_snapshot, part), Code::ok);
+  Json& file = part["meta"]["targets.json"];
+  file["version"] = 0;
+  EXPECT_EQ(part_error(parse_snapshot, part), Code::malformed);
+  file["version"] = 1;
+  file["hashes"] = Json::object();
+  EXPECT_EQ(part_error(parse_snapshot, part), Code::malformed);
+  file.erase("hashes");
+  EXPECT_EQ(part_error(parse_snapshot, part), Code::ok);
+}
+
+TEST(TimestampMetadata, ListsASnapshot) {
+  Json part = make_timestamp(1, kStart + 24h, kStart, {1, {}, {}}).signed_part();
+  ASSERT_EQ(part_error(parse_timestamp, part), Code::ok);
+  part["meta"] = Json::object();
+  EXPECT_EQ(part_error(parse_timestamp, part), Code::malformed);
+}
+
 TEST(TargetsMetadata, RefusesRolesThatTakeATopLevelNameOrStandTwice) {
   Repository repository;
   repository.delegate("targets", "m", {"m/*"});

@@ -45,6 +45,27 @@ TEST_F(RefreshTest, AsksForTargetsOnlyWhenTheSnapshotListsNewOnes) {
   EXPECT_EQ(client.requests(), (Names{"2.root.json", "timestamp.json", "2.snapshot.json"}));
 }
 
+TEST_F(RefreshTest, AsksForASnapshotOfWhichOnlyTheVersionIsListed) {
+  ASSERT_EQ(client.refresh(), Code::ok);
+  repository.publish_snapshot();
+  repository.snapshot_file.length.reset();
+  repository.snapshot_file.hashes.clear();
+  repository.publish_timestamp();
+  EXPECT_EQ(client.refresh(), Code::ok) << client.message;
+  EXPECT_EQ(client.requests(), (Names{"2.root.json", "timestamp.json", "2.snapshot.json"}));
+}
+
+TEST_F(RefreshTest, DoesNotServeItselfWithALocalSnapshotThatHasExpired) {
+  repository.expires = kStart + 1h;
+  repository.publish_snapshot();
+  repository.publish_timestamp();
+  ASSERT_EQ(client.refresh(), Code::ok) << client.message;
+  repository.expires = kStart + 20h;
+  repository.publish_timestamp();
+  EXPECT_EQ(client.refresh(kStart + 2h), Code::metadata_expired);
+  EXPECT_EQ(client.requests(), (Names{"2.root.json", "timestamp.json", "2.snapshot.json"}));
+}
+
 TEST_F(RefreshTest, KeepsATimestampOfTheSameVersionWhateverTheNewOneSays) {
   ASSERT_EQ(client.refresh(), Code::ok);
   const Bytes before = client.store.files["timestamp"];
@@ -271,6 +292,40 @@ TEST_F(RefreshTest, IsNotTalkedIntoMoreThanItsBoundByAListedLength) {
   refresh->feed(Error(Code::not_found, ""));
   refresh->feed(repository.source.files["timestamp.json"]);
   EXPECT_EQ(std::get<NeedFile>(refresh->next()).max_length, kMaxSnapshotBytes);
+}
+
+TEST_F(RefreshTest, IsNotTalkedIntoMoreThanItsBoundForTargets) {
+  repository.meta["targets.json"].length = kMaxTargetsBytes + 1;
+  repository.publish_snapshot();
+  repository.publish_timestamp();
+  auto refresh = Refresh::start(client.store, kStart);
+  ASSERT_TRUE(refresh);
+  refresh->feed(Error(Code::not_found, ""));
+  refresh->feed(repository.source.files["timestamp.json"]);
+  refresh->feed(repository.source.files["2.snapshot.json"]);
+  EXPECT_EQ(std::get<NeedFile>(refresh->next()).max_length, kMaxTargetsBytes);
+}
+
+TEST_F(RefreshTest, SearchesNothingBeforeTheMetadataIsCurrent) {
+  auto refresh = Refresh::start(client.store, kStart);
+  ASSERT_TRUE(refresh);
+  refresh->find("mnist/1");
+  EXPECT_EQ(std::get<Error>(refresh->next()).code(), Code::internal);
+}
+
+TEST_F(RefreshTest, TakesNoRoleThatTheSnapshotDoesNotListOrNobodyDelegatesTo) {
+  repository.delegate("targets", "mnist", {"mnist/*"}, true);
+  repository.publish();
+  auto set = TrustedSet::create(repository.source.files["1.root.json"], kStart);
+  ASSERT_TRUE(set && set->finish_root());
+  ASSERT_TRUE(set->update_timestamp(repository.source.files["timestamp.json"]));
+  ASSERT_TRUE(set->update_snapshot(repository.source.files["2.snapshot.json"]));
+  ASSERT_TRUE(set->update_targets(repository.source.files["2.targets.json"]));
+  const Bytes& mnist = repository.source.files["1.mnist.json"];
+  EXPECT_EQ(set->update_delegated(mnist, "other", kTargets).error().code(), Code::metadata_mismatch);
+  EXPECT_EQ(set->update_delegated(mnist, "mnist", "mnist").error().code(), Code::unknown_key);
+  EXPECT_TRUE(set->update_delegated(mnist, "mnist", kTargets));
+  EXPECT_EQ(set->check_authority("mnist", "other").error().code(), Code::unknown_key);
 }
 
 TEST_F(RefreshTest, AsksWithoutVersionsWhereTheRootSaysSo) {

@@ -129,6 +129,10 @@ TEST(Signature, OfAForeignKeyIsAskedOfWhoKnowsIt) {
     EXPECT_TRUE(verify_signature(key, some, some, yes));
     EXPECT_FALSE(verify_signature(key, some, some));
     EXPECT_FALSE(verify_signature(key, some, {}, yes));
+    Key other = key;
+    other.scheme = "rsassa-pss-sha256";  // of another kind of key
+    const ForeignVerify anything = [](std::string_view, std::string_view, ByteView, ByteView) { return true; };
+    EXPECT_FALSE(verify_signature(other, some, some, anything));
   }
 }
 
