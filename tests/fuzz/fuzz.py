@@ -23,7 +23,7 @@ JSON_TARGETS = {"canonical", "metadata", "refresh", "assignment", "package", "wi
 # Kilobytes of input that are worth trying, and MiB that one allocation and the process may take.
 LIMITS = {"delta_apply": (64, 4, 256), "delta_make": (16, 64, 512)}
 DEFAULT_LIMITS = (32, 16, 512)
-SECONDS_AN_INPUT = 5  # longer is a finding
+SECONDS_AN_INPUT = 60  # longer is a finding; of the clock, so that a busy machine is none
 
 
 def arguments():

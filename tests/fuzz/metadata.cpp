@@ -26,6 +26,9 @@ void look_at(const tuf::Targets& targets) {
   }
   for (const std::string_view path : {"mnist/1", "", "a/b/c", "mnist/"})
     for (const tuf::Delegation& delegation : targets.delegations) (void)delegation.covers(path);
+  if (!targets.bins) return;
+  for (const std::string_view path : {"mnist/1", ""})
+    require(targets.bins->has(targets.bins->bin_of(path)), "a path's bin is one of the bins");
 }
 
 void written_again(ByteView input, const tuf::Envelope& envelope) {
@@ -58,8 +61,15 @@ std::vector<std::string> seeds() {
   (void)tuf::add_target(targets, "mnist/2", easy_target());
   targets.edit()["delegations"]["roles"][0].erase("paths");
   targets.edit()["delegations"]["roles"][0]["path_hash_prefixes"] = {"0", "ab"};
+  tuf::Document binned = easy_targets();
+  binned.edit()["delegations"].erase("roles");
+  binned.edit()["delegations"]["succinct_roles"] = {
+      {"keyids", {easy_key("a").id}}, {"threshold", 1}, {"bit_length", 5}, {"name_prefix", "bin"}};
   const tuf::MetaFile listed{.version = 1, .length = 10, .hashes = {{"sha256", std::string(64, 'b')}}};
-  return {signed_file(root, {"a", "b"}), signed_file(targets, {"a"}), signed_file(easy_model(), {"a", "b"}),
+  return {signed_file(root, {"a", "b"}),
+          signed_file(targets, {"a"}),
+          signed_file(binned, {"a"}),
+          signed_file(easy_model(), {"a", "b"}),
           signed_file(tuf::make_snapshot(1, kExpires, {{"targets.json", listed}, {"mnist.json", listed}}), {"a"}),
           signed_file(tuf::make_timestamp(1, kExpires, kNow, listed), {"a"})};
 }

@@ -123,10 +123,18 @@ std::vector<std::string> seeds() {
   text += file("2/2.root.json", next_root) + file("2/1.targets.json", targets) + file("2/2.mnist.json", model) +
           file("2/2.snapshot.json", tuf::make_snapshot(2, kExpires, two)) +
           file("2/timestamp.json", tuf::make_timestamp(2, kExpires, kNow, {2, {}, {}}));
-  std::string local = file("root", root) + file("timestamp", tuf::make_timestamp(5, kExpires, kNow, {4, {}, {}})) +
-                      file("snapshot", tuf::make_snapshot(4, kExpires, two)) + file("targets", targets);
+  const std::string local = file("root", root) +
+                            file("timestamp", tuf::make_timestamp(5, kExpires, kNow, {4, {}, {}})) +
+                            file("snapshot", tuf::make_snapshot(4, kExpires, two)) + file("targets", targets);
   const std::string served = file("1/timestamp.json", tuf::make_timestamp(6, kExpires, kNow, {4, {}, {}}));
-  return {still, text, local + served + file("1/2.mnist.json", model)};
+  // A second state that goes back: refused, or a promise of run() is broken.
+  const std::string newer = file("1/1.targets.json", targets) + file("1/2.mnist.json", model) +
+                            file("1/2.snapshot.json", tuf::make_snapshot(2, kExpires, two)) +
+                            file("1/timestamp.json", tuf::make_timestamp(2, kExpires, kNow, {2, {}, {}}));
+  const std::string older = file("2/1.targets.json", targets) + file("2/1.mnist.json", easy_model()) +
+                            file("2/3.snapshot.json", tuf::make_snapshot(3, kExpires, one)) +
+                            file("2/timestamp.json", tuf::make_timestamp(3, kExpires, kNow, {3, {}, {}}));
+  return {still, text, local + served + file("1/2.mnist.json", model), file("root", root) + newer + older};
 }
 
 }  // namespace drover::fuzz

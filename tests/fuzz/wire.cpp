@@ -1,9 +1,12 @@
 // Messages between device, server and application.
 #include <nlohmann/json.hpp>
 
+#include "agent/fetch/journal.h"
 #include "agent/report/app_message.h"
+#include "proto/wire/deltas.h"
 #include "proto/wire/device.h"
 #include "proto/wire/problem.h"
+#include "proto/wire/rollout.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace drover::fuzz {
@@ -54,6 +57,10 @@ void run(ByteView input) {
   round_trip(text, wire::decode_checkin_answer);
   for (const int status : {200, 404, 503}) (void)wire::decode_problem(status, text);
   (void)agent::parse_app_message(text);
+  (void)wire::decode_delta_plan(text);
+  (void)wire::decode_rollout_spec(text);
+  const auto journal = agent::parse_journal(text);
+  if (journal) require(agent::parse_journal(agent::print(*journal)).has_value(), "a journal is written and read again");
 }
 
 std::vector<std::string> seeds() {
