@@ -1,6 +1,7 @@
 #include "common/delta/fit.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdlib>
 
@@ -146,7 +147,9 @@ class Fitter {
     if (count > 0 && coarse > 0.02 * squares && sizeof(typename T::Stored) == 2) weigh(squares / count, coarse / count);
     uniform_ = count == double(change_.size()) && !weighed_;
   }
-  static double ulp_square(typename T::Stored bits) { return std::ldexp(1.0, 2 * T::ulp_log(T::ordinal(bits))); }
+  static double ulp_square(typename T::Stored bits) {
+    return std::bit_cast<double>(static_cast<std::uint64_t>(1023 + 2 * T::ulp_log(T::ordinal(bits))) << 52);  // 2^that
+  }
 
   void weigh(double squares, double coarse) {
     // What the change is apart from rounding, seen where rounding is finer than on average.
@@ -224,7 +227,7 @@ class Fitter {
     const std::size_t full = best.rank;
     if (chosen < full) {
       best = truncated(best, chosen);
-      if (!uniform_ && 4 * chosen < 3 * full) best = refined(std::move(best), change_, weights_);
+      if (!uniform_ && 2 * chosen < full) best = refined(std::move(best), change_, weights_);
     }
     round_factors(best, rank.has_value());
   }

@@ -8,8 +8,9 @@
 
 namespace drover::delta {
 
-// Both of shape.bytes(). The rank as given, or where factors should pay. nullopt, when no rank is given, for a base that
-// has nothing to do with the target.
-std::optional<Parameters> fit_parameters(const TensorShape& shape, ByteView base, ByteView target, std::optional<std::size_t> rank);
+// Both of shape.bytes(). The rank as given, or where factors should pay. nullopt, when no rank is given, for a base
+// that has nothing to do with the target.
+std::optional<Parameters> fit_parameters(const TensorShape& shape, ByteView base, ByteView target,
+                                         std::optional<std::size_t> rank);
 
 }  // namespace drover::delta

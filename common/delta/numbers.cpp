@@ -85,9 +85,9 @@ Status read_numbers(NumberReader& in, std::span<const std::span<std::int16_t>> v
   for (const auto& vector : vectors) count += vector.size();
   const Bytes logs = in.bytes(vectors.size());
   const Bytes tables = in.bytes(in.bounded(kMaxTableBytes, "the tables of a tensor's numbers"));
-  const std::size_t coded_size = in.bounded(2 * count + 64, "a tensor's numbers");
+  const std::size_t coded_size = in.bounded(count + count / 2 + 64, "a tensor's numbers");
   const Bytes coded = in.bytes(coded_size, kReadAhead);
-  const std::size_t plain_size = in.bounded(4 * count + 8, "the low bits of a tensor's numbers");
+  const std::size_t plain_size = in.bounded(2 * count + 8, "the low bits of a tensor's numbers");
   const Bytes plain = in.bytes(plain_size, kReadAhead);
   TRY(in.status());
   if (std::any_of(logs.begin(), logs.end(), [](std::uint8_t log) { return log > kMaxLog; }))
