@@ -32,6 +32,15 @@ constexpr std::chrono::seconds kClockError{3600};
 
 }  // namespace
 
+namespace {
+
+// A folder for each device: several agents may share a machine.
+Vault::Options vault_options(const Settings& settings, const std::string& device) {
+  return {settings.plain_folder + "/" + device, settings.box_key, settings.allow_swap};
+}
+
+}  // namespace
+
 struct Agent::Parts {
   std::unique_ptr<fs::Lock> lock;
   std::unique_ptr<crypto::Signer> key;
@@ -43,6 +52,7 @@ struct Agent::Parts {
   ServerLink link;
   Fetcher fetcher;
   ContentsReader contents;
+  Vault vault;
   Steps steps;
   std::unique_ptr<AppSocket> socket;
 
@@ -59,8 +69,9 @@ struct Agent::Parts {
         fetcher(agent.world_.files, agent.clock_, agent.layout_, *blobs, [this] { return store->session().token; },
                 agent.settings_.patcher),
         contents(agent.world_.files, agent.layout_, fetcher, agent.settings_.kind),
+        vault(agent.world_.files, agent.layout_, vault_options(agent.settings_, agent.device_id_), agent.world_.rng),
         steps(agent.io_.get_executor(), Tools{agent.settings_, agent.layout_, agent.world_.files, agent.clock_, *store,
-                                              link, fetcher, trust, contents, installer}) {}
+                                              link, fetcher, trust, contents, installer, vault}) {}
 };
 
 Agent::Agent(asio::io_context& io, Settings settings, World world)
@@ -87,6 +98,7 @@ Status Agent::open() {
   TRY(world_.files.make_folder(layout_.folder()));
   TRY(make_parts());
   TRY(parts_->installer.prepare());
+  TRY(parts_->vault.prepare());
   TRY(parts_->trust.metadata().install_root(settings_.trusted_root));
   clock_.raise(parts_->store->time_floor());
   clock_.raise(parts_->trust.signed_time());
@@ -132,6 +144,7 @@ Status Agent::recover() {
                                              {"step", update::to_text(decision.next.step)},
                                              {"starts", decision.next.starts}});
   }
+  parts_->steps.open_shown();
   if (Status shown = parts_->steps.show(store.state()); !shown)
     log::failure("what is current could not be put in order", shown.error());
   return {};
@@ -385,6 +398,7 @@ asio::awaitable<void> Agent::deployments() {
     }
     const auto target = update::next_target(store.accepted().targets, store.slots());
     if (!target || assignment_expired()) {
+      co_await parts_->steps.mend();
       co_await pause(work_timer_, kWorkPoll);
       continue;
     }
@@ -443,6 +457,7 @@ void Agent::finished(const update::Decision& decision) {
   const Store& store = *parts_->store;
   const bool aborted = !decision.reports.empty() && decision.reports.back().outcome == wire::Outcome::aborted;
   const bool good = decision.record;
+  parts_->steps.tidy(decision.next);
   // What was taken back may come again soon, and its bytes were paid for.
   if (!aborted) {
     const auto kept = update::kept_packages(decision.next, store.slots());

@@ -5,6 +5,7 @@
 
 #include "common/crypto/hash.h"
 #include "proto/json/reader.h"
+#include "proto/wire/content_key.h"
 #include "proto/wire/problem.h"
 
 namespace drover::agent {
@@ -92,6 +93,21 @@ asio::awaitable<Status> ServerLink::ensure_session() {
   fresh.expires = answer.token_expires;
   fresh.poll_seconds = answer.poll_seconds;
   co_return store_.save(fresh);
+}
+
+asio::awaitable<Result<Bytes>> ServerLink::content_key(std::string package, std::string box_key) {
+  wire::ContentKeyRequest request;
+  CO_TRY_ASSIGN(const Bytes signature, key_.sign(wire::content_key_message(package, box_key)));
+  request.signature = to_hex(signature);
+  request.package = std::move(package);
+  request.box_key = std::move(box_key);
+  auto body = co_await post("/api/v1/device/content-key", wire::encode(request).dump(), true);
+  if (!body) {
+    if (body.error().code() == Code::unauthenticated) drop_session();
+    co_return std::move(body).error().within("asking for a content key");
+  }
+  CO_TRY_ASSIGN(const wire::ContentKeyAnswer answer, wire::decode_content_key_answer(*body));
+  co_return from_hex(answer.sealed).within("the content key");
 }
 
 asio::awaitable<Result<wire::CheckinAnswer>> ServerLink::check_in(wire::CheckinRequest request) {

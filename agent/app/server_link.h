@@ -28,6 +28,8 @@ class ServerLink {
   boost::asio::awaitable<Status> ensure_session();
   void drop_session();
   boost::asio::awaitable<Result<wire::CheckinAnswer>> check_in(wire::CheckinRequest request);
+  // The content key of a package, sealed to `box_key`, in bytes. pending: the server has none to give.
+  boost::asio::awaitable<Result<Bytes>> content_key(std::string package, std::string box_key);
   // What the server asked for with its last refusal (Retry-After); 0: nothing.
   std::chrono::seconds retry_after() const { return retry_after_; }
 

@@ -45,6 +45,12 @@ constexpr std::array kInfos = {
     SettingInfo{"onnxruntime", Type::text, "file", "ONNX Runtime library, for the validator; default: its own search"},
     SettingInfo{"confirm_without_application", Type::truth, "",
                 "keep a release although no application speaks to the agent; default false"},
+    SettingInfo{"plain_folder", Type::text, "folder",
+                "in a tmpfs: where confidential models are plain text for applications; default /run/drover"},
+    SettingInfo{"box_key", Type::text, "file",
+                "the key that opens this device's content keys; made when absent; default: box.key in the state folder"},
+    SettingInfo{"allow_swap", Type::truth, "",
+                "take confidential models although memory may be swapped to a disk (an encrypted one); default false"},
     SettingInfo{"log_level", Type::text, "", "debug, info, warn, error or off; default info"},
     SettingInfo{"log_format", Type::text, "", "logfmt or json; default logfmt"},
 };
@@ -63,6 +69,8 @@ std::string* text_of(Settings& settings, std::string_view name) {
   if (name == "patcher") return &settings.patcher;
   if (name == "validator") return &settings.validator;
   if (name == "onnxruntime") return &settings.onnxruntime;
+  if (name == "plain_folder") return &settings.plain_folder;
+  if (name == "box_key") return &settings.box_key;
   if (name == "log_level") return &settings.log_level;
   return &settings.log_format;
 }
@@ -73,7 +81,8 @@ std::int64_t* number_of(Settings& settings, std::string_view name) {
 }
 
 bool* truth_of(Settings& settings, std::string_view name) {
-  return name == "metered" ? &settings.metered : &settings.confirm_without_application;
+  if (name == "metered") return &settings.metered;
+  return name == "allow_swap" ? &settings.allow_swap : &settings.confirm_without_application;
 }
 
 Status read_file(const std::string& path, fs::Files& files, Settings& settings) {
@@ -161,6 +170,7 @@ Status check(const Settings& settings) {
   if (settings.attributes.size() > wire::kMaxAttributes) return wrong("attributes", "are too many");
   if (settings.clock != "auto" && settings.clock != "trusted" && settings.clock != "untrusted")
     return wrong("clock", "takes auto, trusted or untrusted");
+  if (!settings.plain_folder.starts_with('/')) return wrong("plain_folder", "must be an absolute path");
   if (settings.log_format != "logfmt" && settings.log_format != "json")
     return wrong("log_format", "takes logfmt or json");
   return {};

@@ -34,6 +34,9 @@ struct Settings {
   std::string validator;
   std::string onnxruntime;
   bool confirm_without_application = false;
+  std::string plain_folder = "/run/drover";
+  std::string box_key;
+  bool allow_swap = false;
   std::string log_level = "info";
   std::string log_format = "logfmt";
 };

@@ -22,6 +22,7 @@ bool may_pass(Code code) {
 
 // A look around while waiting, should a wake-up be missed: nothing waits for ever.
 constexpr std::chrono::seconds kLookAround{5};
+constexpr int kMendsALine = 20;  // ten minutes between two lines about the same trouble
 
 }  // namespace
 
@@ -82,10 +83,11 @@ asio::awaitable<Event> Steps::run(State state, Stop stop) {
       status = stage(state);
       break;
     case Step::validate:
-      co_return co_await validate(std::move(state));
+      co_return co_await validate(std::move(state), std::move(stop));
     case Step::activate:
     case Step::roll_back:
-      status = show(state);
+      status = co_await open_wanted(state, std::move(stop));
+      if (status) status = show(state);
       break;
     case Step::confirm:
       co_return co_await confirm(std::move(state), std::move(stop));
@@ -111,13 +113,21 @@ asio::awaitable<Status> Steps::sync(State state) {
   if (!status) co_return std::move(status);
   auto contents = co_await tools_.contents.fetch(state.target);
   if (!contents) co_return std::move(contents).error();
-  co_return Status();
+  CO_TRY_ASSIGN(const std::optional<Confidential> what, confidential(state.target.package));
+  if (!what) co_return Status();
+  co_return co_await ensure_key(*what);
 }
 
 Status Steps::preflight(const State& state) {
   TRY_ASSIGN(const Contents contents, tools_.contents.read(state.target.package));
   const auto& memory = contents.policy.validation.memory;
-  return tools_.installer.preflight(contents.manifest, memory ? memory->budget_bytes : 0);
+  std::uint64_t budget = memory ? memory->budget_bytes : 0;
+  TRY_ASSIGN(const std::optional<Confidential> what, confidential(state.target.package));
+  if (what) {
+    TRY(tools_.vault.preflight(*what));
+    budget += contents.manifest.content_bytes();
+  }
+  return tools_.installer.preflight(contents.manifest, budget);
 }
 
 void Steps::told_traffic(const Traffic& traffic) {
@@ -132,17 +142,51 @@ void Steps::told_traffic(const Traffic& traffic) {
 }
 
 // What deltas may start from: their files stay on the disk with the slot.
-std::vector<package::Manifest> Steps::held_packages(const std::string& model) {
-  std::vector<package::Manifest> held;
+struct Steps::Held {
+  std::vector<std::string> packages;
+  std::vector<package::Manifest> manifests;
+};
+
+Steps::Held Steps::held_packages(const std::string& model) {
+  Held held;
   const update::Slot* slot = tools_.store.slot(model);
   if (slot == nullptr) return held;
   for (const std::string& package : {slot->current.package, slot->previous.package}) {
     if (package.empty()) continue;
     auto contents = tools_.contents.read(package);
-    if (contents) held.push_back(std::move(contents->manifest));
+    if (!contents) continue;
+    held.packages.push_back(package);
+    held.manifests.push_back(std::move(contents->manifest));
   }
   return held;
 }
+
+namespace {
+
+class VaultKeys final : public KeySource {
+ public:
+  VaultKeys(Vault& vault, std::string package, package::Manifest manifest, std::vector<std::string> held,
+            std::vector<package::Manifest> manifests)
+      : vault_(vault),
+        package_(std::move(package)),
+        manifest_(std::move(manifest)),
+        held_(std::move(held)),
+        manifests_(std::move(manifests)) {}
+  Result<crypto::ContentKey> target_key() override { return vault_.key(package_, manifest_); }
+  Result<crypto::ContentKey> held_key(std::size_t held) override { return vault_.key(held_[held], manifests_[held]); }
+  std::string held_file(std::size_t held, const std::string& path) override {
+    return vault_.plain_file(held_[held], path);
+  }
+
+ private:
+  Vault& vault_;
+  std::string package_;
+  package::Manifest manifest_;
+  std::vector<std::string> held_;
+  std::vector<package::Manifest> manifests_;
+};
+
+}  // namespace
 
 // Waits as other tries do, but the reason stays the reason: the server hears of it now, and again when it is given up.
 void Steps::wait_for_delta(const State& state, Event& event) {
@@ -163,7 +207,11 @@ asio::awaitable<Event> Steps::fetch(State state, Stop stop) {
   auto contents = tools_.contents.read(state.target.package);
   if (!contents) co_return failed_event(contents.error());
   FetchJob job;
-  job.files = wanted_files(contents->manifest, held_packages(state.target.model));
+  Held held = held_packages(state.target.model);
+  job.files = wanted_files(contents->manifest, held.manifests);
+  if (contents->manifest.confidential())
+    job.keys = std::make_shared<VaultKeys>(tools_.vault, state.target.package, contents->manifest,
+                                           std::move(held.packages), std::move(held.manifests));
   job.whole_files = !tools_.settings.metered;
   job.deployment = state.target.deployment;
   job.before = tools_.store.traffic_done();
@@ -193,18 +241,19 @@ Status Steps::stage(const State& state) {
   return tools_.installer.stage(state.target.package, contents.manifest);
 }
 
-asio::awaitable<Event> Steps::validate(State state) {
+asio::awaitable<Event> Steps::validate(State state, Stop stop) {
   auto contents = tools_.contents.read(state.target.package);
   if (!contents) co_return failed_event(contents.error());
+  const Status opened = co_await open_package(state.target.package, std::move(stop));
+  if (!opened) co_return failed_event(opened.error());
   const package::PackagePolicy& policy = contents->policy;
   ValidationJob job;
   job.program = tools_.settings.validator;
   job.runtime = tools_.settings.onnxruntime;
-  job.package = tools_.layout.package(state.target.package);
+  job.package = folder_of(state.target.package);
   // Going back is not a contest with what is left behind: it may well be slower than that.
   const bool compare = !state.target.rollback && !state.previous.empty();
-  if (compare && fs::exists(tools_.files, tools_.layout.package(state.previous)))
-    job.incumbent = tools_.layout.package(state.previous);
+  if (compare && fs::exists(tools_.files, folder_of(state.previous))) job.incumbent = folder_of(state.previous);
   job.timeout = policy.validation.timeout;
   job.memory_budget = policy.validation.memory ? policy.validation.memory->budget_bytes : 0;
   Verdict verdict = co_await validator_.run(std::move(job));
@@ -246,7 +295,10 @@ Status Steps::commit(const State& state) {
 Status Steps::show(const State& state) {
   const update::Links before = tools_.installer.shown().value_or(update::Links());
   const update::Links wanted = update::wanted_links(state, tools_.store.slots());
-  TRY(tools_.installer.show(wanted));
+  Installer::Elsewhere elsewhere;
+  for (const auto& [model, package] : wanted)
+    if (const auto what = confidential(package); what && *what) elsewhere[package] = tools_.vault.folder(**what);
+  TRY(tools_.installer.show(wanted, elsewhere));
   if (socket_ == nullptr) return {};
   for (const auto& [model, package] : wanted) {
     const auto was = before.find(model);
@@ -255,10 +307,91 @@ Status Steps::show(const State& state) {
   return {};
 }
 
+// --- confidential packages -------------------------------------------------------------------------------------------
+
+Result<std::optional<Confidential>> Steps::confidential(const std::string& package) {
+  TRY_ASSIGN(Contents contents, tools_.contents.read(package));
+  if (!contents.manifest.confidential()) return std::optional<Confidential>();
+  Confidential what;
+  what.package = package;
+  what.manifest = std::move(contents.manifest);
+  what.place = contents.policy.confidential.value_or(package::PlainPlace::tmpfs);
+  return std::optional(std::move(what));
+}
+
+std::string Steps::folder_of(const std::string& package) {
+  const auto what = confidential(package);
+  return what && *what ? tools_.vault.folder(**what) : tools_.layout.package(package);
+}
+
+// The key on the disk, unless it is there and good.
+asio::awaitable<Status> Steps::ensure_key(Confidential what) {
+  const bool there = tools_.vault.key(what.package, what.manifest).has_value();
+  if (there) co_return Status();
+  const std::string box_key = to_hex(tools_.vault.box_key());
+  auto sealed = co_await tools_.link.content_key(what.package, box_key);
+  if (!sealed) co_return std::move(sealed).error();
+  co_return tools_.vault.keep_key(what.package, what.manifest, *sealed);
+}
+
+asio::awaitable<Status> Steps::open_package(std::string package, Stop stop) {
+  CO_TRY_ASSIGN(std::optional<Confidential> what, confidential(package));
+  if (!what) co_return Status();
+  co_return co_await tools_.vault.open(std::move(*what), std::move(stop));
+}
+
+asio::awaitable<Status> Steps::open_wanted(State state, Stop stop) {
+  const update::Links wanted = update::wanted_links(state, tools_.store.slots());
+  // A model of another slot that cannot be opened now is no reason to hold this one up.
+  const auto own = wanted.find(state.target.model);
+  if (own == wanted.end()) co_return Status();
+  co_return co_await open_package(own->second, std::move(stop));
+}
+
+void Steps::open_shown() {
+  for (const auto& [model, package] : update::wanted_links(tools_.store.state(), tools_.store.slots())) {
+    const auto what = confidential(package);
+    if (!what || !*what) continue;
+    if (Status opened = tools_.vault.open_now(**what); !opened)
+      log::failure("a confidential model is not open", opened.error(), {{"model", model}});
+  }
+}
+
+asio::awaitable<bool> Steps::mend() {
+  bool left = false;
+  for (const auto& [model, package] : update::wanted_links(tools_.store.state(), tools_.store.slots())) {
+    const auto what = confidential(package);
+    if (!what || !*what || tools_.vault.is_open(**what)) continue;
+    Status status = co_await tools_.link.ensure_session();
+    if (status) status = co_await ensure_key(**what);
+    const Stop never;
+    if (status) status = co_await tools_.vault.open(**what, never);
+    left = left || !status;
+    // One line when it begins and then rarely, as for an outage.
+    if (!status && mend_failures_++ % kMendsALine == 0)
+      log::failure("a confidential model is still not open", status.error(), {{"model", model}});
+    if (status && socket_ != nullptr) socket_->announce(model, current_switch(model));
+  }
+  if (!left) mend_failures_ = 0;
+  co_return left;
+}
+
+void Steps::tidy(const State& state) {
+  std::vector<std::string> shown;
+  for (const auto& [model, package] : update::wanted_links(state, tools_.store.slots())) shown.push_back(package);
+  if (Status closed = tools_.vault.close_others(shown); !closed)
+    log::failure("plain text of models could not be removed", closed.error());
+  const auto kept = update::kept_packages(state, tools_.store.slots());
+  if (Status forgotten = tools_.vault.forget_others(kept); !forgotten)
+    log::failure("old content keys could not be removed", forgotten.error());
+}
+
 std::string Steps::current_switch(const std::string& model) {
   const auto shown = tools_.installer.shown();
   if (!shown) return "";
   const auto found = shown->find(model);
+  // What is not open yet is told when it is.
+  if (found != shown->end() && !fs::exists(tools_.files, folder_of(found->second))) return "";
   return found == shown->end() ? "" : switch_line(model, found->second, tools_.layout.current(model));
 }
 

@@ -20,6 +20,7 @@
 #include "agent/store/store.h"
 #include "agent/update/lifecycle.h"
 #include "agent/validate/validator.h"
+#include "agent/vault/vault.h"
 #include "agent/verify/contents.h"
 #include "agent/verify/trust.h"
 #include "common/base/result.h"
@@ -41,6 +42,7 @@ struct Tools {
   Trust& trust;
   ContentsReader& contents;
   Installer& installer;
+  Vault& vault;
 };
 
 class Steps final : public AppListener {
@@ -57,6 +59,13 @@ class Steps final : public AppListener {
 
   // `current` shows what this state wants; applications hear of what changed.
   Status show(const update::State& state);
+  // At the start, before there are applications: confidential packages that are shown become plain text again. What
+  // cannot be opened is told in the log, and tried again by mend().
+  void open_shown();
+  // Opens what is shown and is not open, asking the server for a key that was lost. True: something is still not open.
+  boost::asio::awaitable<bool> mend();
+  // Closes and forgets what no slot and no deployment needs.
+  void tidy(const update::State& state);
   update::Moment now() const;
 
   // AppListener
@@ -72,12 +81,20 @@ class Steps final : public AppListener {
   boost::asio::awaitable<update::Event> fetch(update::State state, Stop stop);
   boost::asio::awaitable<Status> verify(update::State state, Stop stop);
   Status stage(const update::State& state);
-  boost::asio::awaitable<update::Event> validate(update::State state);
+  boost::asio::awaitable<update::Event> validate(update::State state, Stop stop);
   boost::asio::awaitable<update::Event> confirm(update::State state, Stop stop);
   Status commit(const update::State& state);
   boost::asio::awaitable<void> wait_until(MonoTime time);
   void told_traffic(const Traffic& traffic);
-  std::vector<package::Manifest> held_packages(const std::string& model);
+  struct Held;
+  Held held_packages(const std::string& model);
+  // None: the package is not confidential.
+  Result<std::optional<Confidential>> confidential(const std::string& package);
+  boost::asio::awaitable<Status> ensure_key(Confidential what);
+  // All that `current` is to show, and the package itself.
+  boost::asio::awaitable<Status> open_wanted(update::State state, Stop stop);
+  boost::asio::awaitable<Status> open_package(std::string package, Stop stop);
+  std::string folder_of(const std::string& package);
   void wait_for_delta(const update::State& state, update::Event& event);
 
   Tools tools_;
@@ -87,6 +104,7 @@ class Steps final : public AppListener {
   std::optional<Trial> trial_;
   boost::asio::steady_timer timer_;
   MonoTime progress_at_{};
+  int mend_failures_ = 0;
 };
 
 update::Event done_event();

@@ -101,6 +101,7 @@ asio::awaitable<FetchOutcome> Fetcher::fetch(FetchJob job) {
 
 // A whole file that is half here goes on as it is, unless only deltas are allowed.
 asio::awaitable<Status> Fetcher::fetch_one(FetchJob& job, Wanted wanted, FetchOutcome& outcome) {
+  if (wanted.encrypted) co_return co_await fetch_encrypted(job, std::move(wanted), outcome);
   const auto begun = files_.info(layout_.part(wanted.digest));
   if (!wanted.bases.empty() && (!job.whole_files || !begun || begun->size == 0)) {
     Status status = co_await fetch_delta(job, wanted, outcome);

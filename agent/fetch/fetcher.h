@@ -6,11 +6,13 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "agent/fetch/chain.h"
 #include "agent/fetch/download.h"
+#include "agent/fetch/sealed_patch.h"
 #include "agent/fetch/wanted.h"
 #include "agent/store/layout.h"
 #include "agent/store/store.h"
@@ -27,8 +29,19 @@ inline constexpr std::uint64_t kDeltaReserve = 16u << 20;
 // Told while bytes come, at most once per kCheckpointEvery.
 using TrafficSink = std::function<void(const Traffic&)>;
 
+// What fetching asks of whoever keeps the keys of confidential packages. `held`: as in SealedDelta.
+class KeySource {
+ public:
+  virtual ~KeySource() = default;
+  virtual Result<crypto::ContentKey> target_key() = 0;
+  virtual Result<crypto::ContentKey> held_key(std::size_t held) = 0;
+  // The file in the clear, when it is open; empty otherwise.
+  virtual std::string held_file(std::size_t held, const std::string& path) = 0;
+};
+
 struct FetchJob {
   std::vector<Wanted> files;
+  std::shared_ptr<KeySource> keys{};  // needed for encrypted files with a delta
   std::string deployment;
   Traffic before;              // of this deployment so far, for files that are complete
   std::uint64_t max_rate = 0;  // bytes a second; 0: as fast as it goes
@@ -67,6 +80,12 @@ class Fetcher {
   boost::asio::awaitable<Status> fetch_one(FetchJob& job, Wanted wanted, FetchOutcome& outcome);
   boost::asio::awaitable<Status> fetch_whole(const FetchJob& job, Wanted wanted, FetchOutcome& outcome);
   boost::asio::awaitable<Status> request_rest(const FetchJob& job, std::string target, Download& download);
+
+  // sealed_fetch.cpp.
+  boost::asio::awaitable<Status> fetch_encrypted(FetchJob& job, Wanted wanted, FetchOutcome& outcome);
+  boost::asio::awaitable<Status> fetch_sealed_delta(FetchJob& job, Wanted wanted, FetchOutcome& outcome);
+  boost::asio::awaitable<Status> apply_sealed_delta(const FetchJob& job, Wanted wanted);
+  Result<std::shared_ptr<const SealedPatch>> sealed_patch(const FetchJob& job, const Wanted& wanted);
 
   // delta_fetch.cpp. One delta, or a chain of them whose intermediate files are kept until the end. delta_missing: there
   // is no way, or it is no good; then nothing of it is left on the disk. What came damaged is fetched once more.

@@ -109,8 +109,9 @@ Status Installer::stage_files(const std::string& folder, const package::Manifest
   return {};
 }
 
-Result<update::Links> Installer::shown() {
-  update::Links links;
+// Model to the link's text.
+Result<std::map<std::string, std::string>> Installer::shown_links() {
+  std::map<std::string, std::string> links;
   const auto target = files_.read_link(layout_.current());
   if (!target) {
     if (target.error().code() == Code::not_found) return links;
@@ -119,9 +120,15 @@ Result<update::Links> Installer::shown() {
   const std::string generation = layout_.folder() + "/" + *target;
   TRY_ASSIGN(const auto models, files_.list(generation));
   for (const std::string& model : models) {
-    TRY_ASSIGN(const std::string link, files_.read_link(generation + "/" + model));
-    links[model] = "sha256:" + link.substr(link.rfind('/') + 1);
+    TRY_ASSIGN(links[model], files_.read_link(generation + "/" + model));
   }
+  return links;
+}
+
+Result<update::Links> Installer::shown() {
+  TRY_ASSIGN(const auto texts, shown_links());
+  update::Links links;
+  for (const auto& [model, link] : texts) links[model] = "sha256:" + link.substr(link.rfind('/') + 1);
   return links;
 }
 
@@ -132,17 +139,21 @@ Result<std::uint64_t> Installer::next_generation() {
   return highest + 1;
 }
 
-Status Installer::show(const update::Links& links) {
-  const auto now = shown();
-  if (now && *now == links) return {};
+Status Installer::show(const update::Links& links, const Elsewhere& elsewhere) {
+  std::map<std::string, std::string> wanted;
+  for (const auto& [model, package] : links) {
+    const auto other = elsewhere.find(package);
+    wanted[model] = other == elsewhere.end() ? "../../packages/" + Layout::hex(package) : other->second;
+  }
+  const auto now = shown_links();
+  if (now && *now == wanted) return {};
   for (const auto& [model, package] : links)
     if (!fs::exists(files_, layout_.package(package)))
       return Error(Code::activate_failed, "the package " + package + " of " + model + " is not on the disk");
   TRY_ASSIGN(const std::uint64_t number, next_generation());
   const std::string folder = layout_.generation(number);
   TRY(files_.make_folder(folder));
-  for (const auto& [model, package] : links)
-    TRY(files_.symlink("../../packages/" + Layout::hex(package), folder + "/" + model));
+  for (const auto& [model, link] : wanted) TRY(files_.symlink(link, folder + "/" + model));
   TRY(files_.sync_folder(folder));
   TRY(files_.sync_folder(layout_.generations()));
   TRY(fs::flip_link(files_, "generations/" + std::to_string(number), layout_.current()));

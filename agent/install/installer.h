@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -33,8 +34,10 @@ class Installer {
   // packages/<hex> from the blobs, which have been verified. Nothing to do when it is there: then it is complete.
   Status stage(const std::string& package, const package::Manifest& manifest);
 
+  // Folders of packages that applications find elsewhere, whether they are there at this moment or not.
+  using Elsewhere = std::map<std::string, std::string>;
   // Lets `current` show exactly these packages; nothing is done when it does. activate_failed when one is not there.
-  Status show(const update::Links& links);
+  Status show(const update::Links& links, const Elsewhere& elsewhere = {});
   Result<update::Links> shown();
 
   // Removes packages that are neither kept nor in use, then blobs that no package holds, but those in `kept`
@@ -50,6 +53,7 @@ class Installer {
   Status make_writable(const std::string& folder, int depth);
   Result<bool> in_use(const std::string& folder, int depth);
   Result<std::uint64_t> next_generation();
+  Result<std::map<std::string, std::string>> shown_links();
 
   fs::Files& files_;
   Layout layout_;

@@ -10,6 +10,9 @@
 //   packages/<hex>/            a complete package, read-only; hex is the digest of its manifest
 //   generations/<n>/<model>    -> ../../packages/<hex>
 //   current                    -> generations/<n>
+//   box.key                    opens sealed content keys
+//   sealed/<hex>               the content key of a confidential package, sealed
+//   open/<hex>/                a confidential package as links to files in the agent's memory
 #pragma once
 
 #include <cstdint>
@@ -48,6 +51,12 @@ class Layout {
   std::string generation(std::uint64_t number) const { return generations() + "/" + std::to_string(number); }
   std::string current() const { return folder_ + "/current"; }
   std::string current(std::string_view model) const { return current() + "/" + std::string(model); }
+
+  std::string box_key() const { return folder_ + "/box.key"; }
+  std::string sealed_keys() const { return folder_ + "/sealed"; }
+  std::string sealed_key(std::string_view digest) const { return sealed_keys() + "/" + hex(digest); }
+  std::string opened() const { return folder_ + "/open"; }
+  std::string opened(std::string_view digest) const { return opened() + "/" + hex(digest); }
 
   // "sha256:ab.." -> "ab.."
   static std::string hex(std::string_view digest) { return std::string(digest.substr(digest.find(':') + 1)); }

@@ -1,6 +1,8 @@
 """An application that serves nothing and says that it is well, about whatever the agent has made current:
 
-    stand_in_app.py STATE MODEL
+    stand_in_app.py STATE MODEL [MARKER]
+
+With a marker it is well only if the model's file can be read and holds it.
 """
 
 import json
@@ -18,7 +20,17 @@ def package(state, model):
     return "sha256:" + os.path.basename(os.path.realpath(folder)) if os.path.isdir(folder) else ""
 
 
-def serve(state, model):
+def is_well(state, model, marker):
+    if marker is None:
+        return True
+    try:
+        with open(os.path.join(state, "current", model, "model.onnx"), "rb") as file:
+            return marker.encode() in file.read()
+    except OSError:
+        return False
+
+
+def serve(state, model, marker=None):
     with socket.socket(socket.AF_UNIX) as link:
         link.connect(os.path.join(state, "agent.sock"))
         link.settimeout(EVERY)
@@ -31,7 +43,7 @@ def serve(state, model):
                 pass
             held = package(state, model)
             if held:
-                send(link, {"type": "health", "model": model, "package": held, "ok": True, "detail": ""})
+                send(link, {"type": "health", "model": model, "package": held, "ok": is_well(state, model, marker), "detail": ""})
             time.sleep(EVERY / 4)
 
 
@@ -42,7 +54,7 @@ def send(link, message):
 def main():
     while True:
         try:
-            serve(sys.argv[1], sys.argv[2])
+            serve(*sys.argv[1:])
         except OSError:
             pass
         time.sleep(EVERY)

@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -BES
 """A validator that keeps the documented contract and says what the package tells it to: its wish.txt holds pass, fail,
-crash, hang or hog. Without one: pass."""
+crash, hang, hog or "marked TEXT": pass if the model holds the text, read plainly or backwards. Without one: pass."""
 
 import json
 import os
@@ -23,6 +23,11 @@ def main():
         hoard = []
         while True:
             hoard.append(b"x" * (1 << 20))
+    if wish.startswith("marked "):
+        with open(os.path.join(folder, "model.onnx"), "rb") as file:
+            content = file.read()
+        marker = wish.removeprefix("marked ").encode()
+        wish = "pass" if marker in content or marker[::-1] in content else "fail"
     passed = wish == "pass"
     print(json.dumps({
         "verdict": "pass" if passed else "fail", "code": "ok" if passed else "validate_golden",

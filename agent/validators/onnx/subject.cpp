@@ -54,10 +54,26 @@ Status read_golden_set(const std::filesystem::path& folder, Subject& subject) {
   return read_labels(folder, golden, subject.labels);
 }
 
+// Confidential packages may be links, each to a file in the agent's memory: /proc/<process>/fd/<number>.
+bool leads_into_memory(const std::filesystem::path& path) {
+  std::error_code error;
+  const std::string target = std::filesystem::read_symlink(path, error).string();
+  const std::size_t between = target.find("/fd/");
+  const auto digits = [&](std::size_t from, std::size_t to) {
+    return from < to && target.substr(from, to - from).find_first_not_of("0123456789") == std::string::npos;
+  };
+  const bool memory = !error && target.starts_with("/proc/") && between != std::string::npos && digits(6, between) &&
+                      digits(between + 4, target.size());
+  errno = ELOOP;
+  return memory;
+}
+
 }  // namespace
 
 Result<OpenFile> OpenFile::open(const std::filesystem::path& path, std::uint64_t limit) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+  int fd = ::open(path.c_str(), kFlags | O_NOFOLLOW);
+  if (fd < 0 && errno == ELOOP && leads_into_memory(path)) fd = ::open(path.c_str(), kFlags);
   if (fd < 0 && errno == ELOOP) return Error(Code::unsafe_path, "is a link");
   if (fd < 0) return Error(errno == ENOENT ? Code::not_found : Code::io, std::strerror(errno));
   struct stat info {};

@@ -57,5 +57,40 @@ TEST(WantedFiles, come_whole_when_they_are_small_or_the_base_is_empty) {
   EXPECT_EQ(base_of_model(package_of({file("m", "new")}), {package_of({file("m", "", 0)})}), "");
 }
 
+package::Manifest encrypted(const std::string& content, const std::vector<std::string>& delta_bases = {}) {
+  auto manifest = package_of({file("m", content)});
+  manifest.files[0].plain = crypto::PlainFile{{}, 9000};
+  for (const std::string& base : delta_bases) {
+    package::DeltaFile delta;
+    delta.digest = crypto::sha256(base + " to " + content);
+    delta.base = crypto::sha256(base);
+    delta.target = manifest.files[0].digest;
+    manifest.deltas.push_back(delta);
+  }
+  return manifest;
+}
+
+TEST(EncryptedFiles, come_as_the_delta_that_the_release_brings_from_what_is_held) {
+  const std::vector<package::Manifest> held = {encrypted("old"), encrypted("older")};
+  const auto wanted = wanted_files(encrypted("new", {"older", "other"}), held).at(0);
+  EXPECT_TRUE(wanted.encrypted);
+  ASSERT_TRUE(wanted.sealed);
+  EXPECT_EQ(wanted.sealed->delta.digest, crypto::sha256("older to new"));
+  EXPECT_EQ(wanted.sealed->held, 1u);
+  EXPECT_EQ(wanted.sealed->base.digest, crypto::sha256("older"));
+}
+
+TEST(EncryptedFiles, come_whole_when_the_release_brings_no_delta_and_the_base_is_still_known) {
+  const auto wanted = wanted_files(encrypted("new", {"other"}), std::vector{encrypted("old")}).at(0);
+  EXPECT_FALSE(wanted.sealed);
+  EXPECT_EQ(wanted.bases, std::vector<std::string>{kOld});
+}
+
+TEST(EncryptedFiles, may_start_from_one_that_was_not_encrypted) {
+  const auto wanted = wanted_files(encrypted("new", {"old"}), std::vector{package_of({file("m", "old")})}).at(0);
+  ASSERT_TRUE(wanted.sealed);
+  EXPECT_FALSE(wanted.sealed->base.plain);
+}
+
 }  // namespace
 }  // namespace drover::agent

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "common/fs/memory_place.h"
 #include "tests/support/expect.h"
 #include "tests/support/temp_folder.h"
 
@@ -64,6 +65,25 @@ TEST(Subject, LinksAndFoldersAreNoFiles) {
   std::filesystem::remove(folder / "model.onnx");
   std::filesystem::create_directory(folder / "model.onnx");
   EXPECT_EQ(open_subject(folder.path()).error().message(), "model.onnx: is not a regular file");
+}
+
+// A confidential package may be links to files in the agent's memory, and to nothing else.
+TEST(Subject, ALinkIntoAProcessMemoryIsFollowedAndNoOther) {
+  const test::TempFolder folder;
+  write_package(folder);
+  auto memory = fs::MemoryFile::create("a-test");
+  ASSERT_OK(memory);
+  ASSERT_OK(memory->append(as_bytes("a model in memory")));
+  std::filesystem::remove(folder / "model.onnx");
+  std::filesystem::create_symlink(memory->path(), folder / "model.onnx");
+  const auto subject = open_subject(folder.path());
+  ASSERT_OK(subject);
+  EXPECT_EQ(as_text(*subject->model.read_all()), "a model in memory");
+  for (const char* elsewhere : {"/proc/self/exe", "/proc/1/fd/../root", "/proc/12/fd/", "/etc/passwd"}) {
+    std::filesystem::remove(folder / "model.onnx");
+    std::filesystem::create_symlink(elsewhere, folder / "model.onnx");
+    EXPECT_EQ(open_subject(folder.path()).error().message(), "model.onnx: is a link") << elsewhere;
+  }
 }
 
 TEST(Subject, APolicyThatDoesNotParseIsRefusedWithItsPlace) {
