@@ -351,6 +351,8 @@ Status Deltas::make_room(const Edge* added) {
   TRY_ASSIGN(const Purposes purposes, this->purposes());
   std::vector<Kept> kept;
   for (const ShelfEdge& one : all) kept.push_back(kept_of(one, purposes));
+  // Among equals the later one goes: bases come in the order of how many devices run them.
+  if (added != nullptr) kept.back().saves = 0;
   const auto gone = to_remove(kept, budget_);
   const std::size_t own = added == nullptr ? all.size() : all.size() - 1;
   if (!gone || std::find(gone->begin(), gone->end(), own) != gone->end())

@@ -70,7 +70,7 @@ class DeltaCase(SceneTest):
     def delta_file(self, target=None, base=None):
         """The delta from what the device has to the newest release (or others), made in the background."""
         path = self.delta_path(target or self.digest(), base or self.held())
-        wait_until("a delta is made", 180, lambda: os.path.exists(path), 0.1)
+        wait_until("a delta is made", 300, lambda: os.path.exists(path), 0.1)
         return path
 
     def take_away(self):
@@ -375,7 +375,7 @@ class Budget(DeltaCase):
         second_version = self.release(changed=400_000)
         second = self.digest()
         needed = self.delta_file(second, first)
-        rollout = self.scene.roll_out(second_version, "50%")  # waits for a person's promotion in the end: open
+        rollout = self.scene.roll_out(second_version, "50%", "100%")  # waits for a person's promotion: open
         self.arrived(second_version, rollout)
         self.release(changed=400_000)
         third = self.digest()
@@ -386,6 +386,7 @@ class Budget(DeltaCase):
         self.assertTrue(os.path.exists(needed))
         self.assertTrue(os.path.exists(kept))
         self.assertFalse(os.path.exists(self.delta_path(self.digest(), second)), "would need more than there is")
+        self.assertEqual(self.scene.rollout(rollout)["state"], "awaiting_promotion")
         self.assertLessEqual(self.metric("drover_deltas_bytes"), 1 << 20)
         self.assertEqual(self.metric("drover_deltas_removed_total"), 1)
         self.assertGreaterEqual(self.metric("drover_deltas_failed_total"), 1)
