@@ -31,7 +31,13 @@ Result<tuf::Assignment> reread(const tuf::Targets& targets, const Accepted& acce
   rules.device_id = device;
   rules.last_version = accepted.version;
   rules.now = assignment.issued;
-  return tuf::verify_assignment(targets, as_bytes(accepted.document), rules, foreign);
+  auto verified = tuf::verify_assignment(targets, as_bytes(accepted.document), rules, foreign);
+  if (verified) return verified;
+  const Code code = verified.error().code();
+  if (code != Code::unknown_key && code != Code::threshold_not_met) return verified;
+  // It was the director's when it was accepted. A director has another key now and then; the next check-in brings the
+  // same assignment signed by it.
+  return Error(Code::unavailable, "the director's key has changed; waiting for an assignment that it signed");
 }
 
 }  // namespace

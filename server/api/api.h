@@ -14,7 +14,9 @@
 #include "common/rng/rng.h"
 #include "common/time/clock.h"
 #include "server/api/busy.h"
+#include "server/api/online_keys.h"
 #include "server/api/throttle.h"
+#include "server/api/trust_state.h"
 #include "server/deltas/deltas.h"
 #include "server/store/blobs.h"
 #include "server/store/store.h"
@@ -24,7 +26,7 @@ namespace drover::api {
 // The server's own keys. None of them can make a release: those keys are people's.
 struct Keys {
   crypto::LocalKey session;  // session tokens and challenges
-  crypto::KeyPair snapshot, timestamp, director;
+  std::unique_ptr<OnlineKeys> online;
 };
 
 struct Settings {
@@ -36,6 +38,10 @@ struct Settings {
   std::chrono::seconds delta_wait{30};                     // how long offers of a new rollout wait for its deltas
   std::int64_t max_pending = 10'000;                       // devices that wait for acceptance; more are refused
   std::filesystem::path wrapping_key{};                    // to which content keys are sealed; read for each use
+  std::chrono::seconds expiry_warn{30 * 24 * 3600};        // before the end of root, targets or a model's role
+  std::chrono::seconds expiry_urgent{7 * 24 * 3600};
+
+  release::LeadTimes leads() const { return {expiry_warn, expiry_urgent, snapshot, timestamp}; }
 };
 
 struct Counters {
@@ -66,6 +72,7 @@ struct Api {
   Rng& rng;
   metrics::Registry& metrics;
   Counters counters{metrics};
+  TrustState trust{*keys.online, metrics, clock};
   Throttle throttle{};
   Busy uploads{};
   // {"poll_seconds":n}: what every idle check-in is answered.

@@ -40,10 +40,12 @@ Result<store::Device> load_device(const store::Devices& devices, const Claims& c
   return std::move(*device);
 }
 
-// The stored document serves as it is: says the same, has not expired, and echoes the nonce that the device gave.
-bool serves(const store::StoredAssignment& stored, const Evaluation& evaluation, const wire::CheckinRequest& request,
-            WallTime now) {
+// The stored document serves as it is: says the same, is of the director that devices know now, has not expired, and
+// echoes the nonce that the device gave. A document names its signer in its own text.
+bool serves(const store::StoredAssignment& stored, const Evaluation& evaluation, const tuf::Key& director,
+            const wire::CheckinRequest& request, WallTime now) {
   if (stored.content != evaluation.content || stored.version < request.assignment_version) return false;
+  if (stored.document.find(director.id) == std::string::npos) return false;
   if (stored.version == request.assignment_version) return !request.renew_assignment;
   return now < stored.expires && request.nonce.empty();
 }
@@ -89,8 +91,9 @@ Result<Outcome> try_reading(const Api& api, const store::Reader& reader, const s
   if (is_empty(stored, evaluation) && in.request.assignment_version == 0) {
     out.claims.assignment_version = 0;
     out.settled = true;
-  } else if (stored && serves(*stored, evaluation, in.request, in.now)) {
-    settle(out, in.request, stored);
+  } else if (stored) {
+    TRY_ASSIGN(const OnlineKeys::Held director, api.trust.director(reader.metadata));
+    if (serves(*stored, evaluation, director.key, in.request, in.now)) settle(out, in.request, stored);
   }
   return out;
 }
@@ -98,7 +101,8 @@ Result<Outcome> try_reading(const Api& api, const store::Reader& reader, const s
 // --- in the writer ---------------------------------------------------------------------------------------------------
 
 Result<store::StoredAssignment> sign_assignment(const Api& api, const store::Device& device,
-                                                const Evaluation& evaluation, const Checkin& in, std::int64_t version) {
+                                                const Evaluation& evaluation, const Checkin& in,
+                                                const OnlineKeys::Held& director, std::int64_t version) {
   tuf::Assignment assignment;
   assignment.version = version;
   assignment.issued = in.now;
@@ -107,7 +111,7 @@ Result<store::StoredAssignment> sign_assignment(const Api& api, const store::Dev
   assignment.nonce = in.request.nonce;
   assignment.targets = evaluation.targets;
   tuf::Document document = tuf::make_assignment(assignment);
-  TRY(document.sign(api.keys.director));
+  TRY(document.sign(*director.pair));
   store::StoredAssignment stored;
   stored.version = version;
   stored.expires = assignment.expires;
@@ -167,11 +171,14 @@ Result<Outcome> write_checkin(const Api& api, store::Writer& writer, const Check
   out.claims.revision = evaluation.waiting || out.answer.want_identity ? 0 : control->revision;
   TRY_ASSIGN(auto stored, writer.devices.assignment(device.no));
   const bool nothing = is_empty(stored, evaluation) && in.request.assignment_version == 0;
-  if (!nothing && !(stored && serves(*stored, evaluation, in.request, in.now))) {
-    const std::int64_t last = std::max(stored ? stored->version : 0, in.request.assignment_version);
-    TRY_ASSIGN(stored, sign_assignment(api, device, evaluation, in, last + 1));
-    TRY(writer.devices.put_assignment(device.no, *stored));
-    out.assigned = true;
+  if (!nothing) {
+    TRY_ASSIGN(const OnlineKeys::Held director, api.trust.director(writer.metadata));
+    if (!stored || !serves(*stored, evaluation, director.key, in.request, in.now)) {
+      const std::int64_t last = std::max(stored ? stored->version : 0, in.request.assignment_version);
+      TRY_ASSIGN(stored, sign_assignment(api, device, evaluation, in, director, last + 1));
+      TRY(writer.devices.put_assignment(device.no, *stored));
+      out.assigned = true;
+    }
   }
   settle(out, in.request, stored);
   return out;

@@ -2,8 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/crypto/hash.h"
-#include "common/tuf/author.h"
-#include "common/tuf/verify.h"
+#include "proto/json/reader.h"
 #include "server/api/change.h"
 #include "server/api/journey/publish.h"
 #include "server/api/resources.h"
@@ -31,72 +30,87 @@ Result<FileName> parse_file_name(std::string_view name) {
   return out;
 }
 
-struct Published {
-  std::vector<CheckedRelease> releases;
-};
-
 // The new releases' blobs, looked at outside the writer: it reads files.
-Result<Published> check_blobs(const store::Blobs& blobs, const store::Control& control, std::string_view role,
-                              std::string_view bytes) {
-  Published out;
-  if (role == tuf::kRoot || role == tuf::kTargets) return out;
-  TRY_ASSIGN(const tuf::Envelope envelope, tuf::parse_envelope(as_bytes(bytes), tuf::kMaxTargetsBytes));
-  TRY_ASSIGN(const tuf::Targets targets, tuf::parse_targets(envelope));
-  TRY_ASSIGN(const std::vector<release::Listed> listed, listed_releases(role, targets));
-  for (const release::Listed& one : listed) {
-    if (control.release(role, one.version) != nullptr) continue;
-    TRY_ASSIGN(CheckedRelease checked, check_release(blobs, role, one));
-    out.releases.push_back(std::move(checked));
-  }
-  return out;
-}
-
-Status check_role_name(std::string_view role) {
-  if (role == tuf::kRoot || role == tuf::kTargets || tuf::is_model_name(role)) return {};
-  return Error(Code::invalid_argument, "the role is root, targets or a model's name");
-}
-
-nlohmann::json encode_role(const store::MetadataRow& file, int threshold, const std::vector<std::string>& keyids) {
-  nlohmann::json expires;
-  if (const auto document = tuf::Document::parse(as_bytes(file.bytes)); document)
-    if (const auto when = document->expires(); when) expires = format_time(*when);
-  return {{"role", file.role},
-          {"version", file.version},
-          {"expires", expires},
-          {"threshold", threshold},
-          {"keyids", keyids}};
-}
-
-struct TrustView {
-  std::int64_t root_version = 0;
-  bool initialised = false;
-  nlohmann::json roles = nlohmann::json::array();
-};
-
-Result<TrustView> load_trust(const store::Reader& reader) {
-  TRY_ASSIGN(const auto files, reader.metadata.current());
-  std::optional<tuf::Root> root;
-  std::optional<tuf::Targets> targets;
-  for (const store::MetadataRow& file : files) {
-    if (file.role != tuf::kRoot && file.role != tuf::kTargets) continue;
-    TRY_ASSIGN(const tuf::Envelope envelope, tuf::parse_envelope(as_bytes(file.bytes), tuf::kMaxTargetsBytes));
-    if (file.role == tuf::kRoot) {
-      TRY_ASSIGN(root, tuf::parse_root(envelope));
-    } else {
-      TRY_ASSIGN(targets, tuf::parse_targets(envelope));
+Result<std::vector<CheckedRelease>> check_blobs(const store::Blobs& blobs, const store::Control& control,
+                                                const Publication& publication) {
+  std::vector<CheckedRelease> out;
+  for (const SignedFile& file : publication.files()) {
+    if (file.role == tuf::kRoot || file.role == tuf::kTargets) continue;
+    TRY_ASSIGN(const tuf::Targets targets, targets_of(file.bytes));
+    TRY_ASSIGN(const std::vector<release::Listed> listed, listed_releases(file.role, targets));
+    for (const release::Listed& one : listed) {
+      if (control.release(file.role, one.version) != nullptr) continue;
+      TRY_ASSIGN(CheckedRelease checked, check_release(blobs, file.role, one));
+      out.push_back(std::move(checked));
     }
   }
-  TrustView out;
-  out.initialised = root && targets;
-  if (!root) return out;
-  out.root_version = root->version;
-  for (const store::MetadataRow& file : files) {
-    const auto top = root->roles.find(file.role);
-    const tuf::Delegation* delegation = targets ? targets->delegation(file.role) : nullptr;
-    const tuf::RoleKeys* keys = top != root->roles.end() ? &top->second : delegation ? &delegation->keys : nullptr;
-    if (keys != nullptr) out.roles.push_back(encode_role(file, keys->threshold, keys->keyids));
-  }
   return out;
+}
+
+// {"files": {"root": "the file's text", ...}}
+Result<Publication> decode_publication(std::string_view body) {
+  TRY_ASSIGN(const json::Value document, json::parse(body, kMaxPublicationBody));
+  json::Reader in(document);
+  std::vector<SignedFile> files;
+  for (auto& [role, text] :
+       in.text_map_or_none("files", kMaxPublishedFiles, tuf::kMaxTextLength, tuf::kMaxTargetsBytes))
+    files.push_back({role, std::move(text)});
+  TRY(in.finish());
+  return Publication::of(std::move(files));
+}
+
+Effect published_effect(const Publication& publication, const PublishedVersions& versions) {
+  nlohmann::json items = nlohmann::json::array();
+  Effect effect;
+  for (const SignedFile& file : publication.files()) {
+    const std::int64_t version = versions.at(file.role);
+    items.push_back({{"role", file.role}, {"version", version}});
+    effect.subject += (effect.subject.empty() ? "" : ",") + file.role;
+    effect.detail += (effect.detail.empty() ? "" : "; ") + (publication.files().size() > 1 ? file.role + " " : "") +
+                     "version " + std::to_string(version) + " " + crypto::sha256(file.bytes).text();
+  }
+  effect.status = 201;
+  effect.body = nlohmann::json({{"files", items}}).dump();
+  effect.action = "metadata.publish";
+  return effect;
+}
+
+boost::asio::awaitable<Status> authorise_files(Api& api, Call& call, const Publication& publication) {
+  for (const SignedFile& file : publication.files()) {
+    const auth::Decision allowed = auth::authorise_publication(call.who, file.role);
+    if (allowed.allowed) continue;
+    co_await record_refusal(api, call, allowed.code);
+    co_return Error(allowed.code, allowed.why);
+  }
+  co_return Status();
+}
+
+Answer publish_files(Api& api, Call& call, Publication files) {
+  const auto publication = std::make_shared<const Publication>(std::move(files));
+  Status ready = co_await authorise_files(api, call, *publication);
+  if (!ready) co_return std::move(ready).error();
+  store::ReadFn<void> precheck = [&api, publication, now = api.clock.wall()](const store::Reader& reader) {
+    return check_publication(*api.keys.online, reader.metadata, *publication, now);
+  };
+  Status trusted = co_await api.store.read(std::move(precheck));
+  if (!trusted) co_return std::move(trusted).error();
+  async::BlockingFn<std::vector<CheckedRelease>> check = [&api, publication, control = api.store.control()] {
+    return check_blobs(api.blobs, *control, *publication);
+  };
+  Result<std::vector<CheckedRelease>> checked = co_await api.disk.run(std::move(check));
+  if (!checked) co_return std::move(checked).error();
+  const std::vector<CheckedRelease> added = *checked;
+  ChangeFn fn = [&api, publication, checked = std::move(*checked), now = api.clock.wall()](
+                    store::Writer& writer) -> Result<Effect> {
+    TRY_ASSIGN(const PublishedVersions versions, publish(api, writer, *publication, checked, now));
+    return published_effect(*publication, versions);
+  };
+  Result<net::Response> published = co_await change(api, call, std::move(fn));
+  if (!published) co_return published;
+  co_await reload_trust(api);
+  if (api.deltas != nullptr)
+    for (const CheckedRelease& one : added) api.deltas->want(one.row.model, one.row.version);
+  co_return published;
 }
 
 }  // namespace
@@ -124,55 +138,22 @@ Answer get_metadata(Api& api, Call& call) {
 }
 
 Answer post_metadata(Api& api, Call& call) {
-  const std::string role = call.param(0);
-  CO_TRY(check_role_name(role));
-  const auth::Decision allowed = auth::authorise_publication(call.who, role);
-  if (!allowed.allowed) {
-    co_await record_refusal(api, call, allowed.code);
-    co_return Error(allowed.code, allowed.why);
-  }
-  const auto bytes = std::make_shared<const std::string>(call.request.body);
-  store::ReadFn<void> precheck = [&api, role, bytes, now = api.clock.wall()](const store::Reader& reader) {
-    return check_metadata(api, reader.metadata, role, *bytes, now);
-  };
-  Status trusted = co_await api.store.read(std::move(precheck));
-  if (!trusted) co_return std::move(trusted).error();
-  async::BlockingFn<Published> check = [&api, role, bytes, control = api.store.control()] {
-    return check_blobs(api.blobs, *control, role, *bytes);
-  };
-  Result<Published> checked = co_await api.disk.run(std::move(check));
-  if (!checked) co_return std::move(checked).error();
-  const std::vector<CheckedRelease> added = checked->releases;
-  ChangeFn fn = [&api, role, bytes, checked = std::move(*checked), now = api.clock.wall()](
-                    store::Writer& writer) -> Result<Effect> {
-    TRY_ASSIGN(const std::int64_t version, publish(api, writer, role, *bytes, checked.releases, now));
-    const nlohmann::json body = {{"role", role}, {"version", version}};
-    Effect effect = json_effect(201, body);
-    effect.action = "metadata.publish";
-    effect.subject = role;
-    effect.detail = "version " + std::to_string(version) + " " + crypto::sha256(*bytes).text();
-    return effect;
-  };
-  Result<net::Response> published = co_await change(api, call, std::move(fn));
-  if (published && api.deltas != nullptr)
-    for (const CheckedRelease& one : added) api.deltas->want(one.row.model, one.row.version);
-  co_return published;
+  std::vector<SignedFile> one;
+  one.push_back({call.param(0), call.request.body});
+  CO_TRY_ASSIGN(Publication publication, Publication::of(std::move(one)));
+  Result<net::Response> published = co_await publish_files(api, call, std::move(publication));
+  if (!published || published->status != 201) co_return published;
+  // One file's answer is its own, not a list of one.
+  const auto answer = nlohmann::json::parse(std::get<std::string>(published->body));
+  if (!answer.contains("files")) co_return published;  // kept by an earlier version, for a repetition
+  const nlohmann::json file = answer["files"].front();
+  co_return json_response(201, file);
 }
 
-Answer get_trust(Api& api, Call&) {
-  store::ReadFn<TrustView> read = [](const store::Reader& reader) { return load_trust(reader); };
-  Result<TrustView> trust = co_await api.store.read(std::move(read));
-  if (!trust) co_return std::move(trust).error();
-  const std::optional<std::string> wrapping = co_await wrapping_public_key(api);
-  nlohmann::json body = {{"initialised", trust->initialised},
-                               {"keys",
-                                {{"snapshot", tuf::make_key(api.keys.snapshot.public_key()).object},
-                                 {"timestamp", tuf::make_key(api.keys.timestamp.public_key()).object},
-                                 {"director", tuf::make_key(api.keys.director.public_key()).object}}},
-                               {"root_version", trust->root_version},
-                               {"roles", trust->roles}};
-  body["wrapping_key"] = wrapping ? nlohmann::json(*wrapping) : nlohmann::json();
-  co_return json_response(200, body);
+Answer post_publication(Api& api, Call& call) {
+  CO_TRY_ASSIGN(Publication publication, decode_publication(call.request.body));
+  Result<net::Response> published = co_await publish_files(api, call, std::move(publication));
+  co_return published;
 }
 
 }  // namespace drover::api

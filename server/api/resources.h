@@ -61,7 +61,15 @@ void add_delta_progress(const Api& api, const std::string& model, const std::str
 // metadata.cpp
 Answer get_metadata(Api& api, Call& call);
 Answer post_metadata(Api& api, Call& call);
+Answer post_publication(Api& api, Call& call);
+
+// trust.cpp
 Answer get_trust(Api& api, Call& call);
+Answer post_trust_keys(Api& api, Call& call);
+// After a publication: what the server itself goes by. A failure is logged.
+boost::asio::awaitable<void> reload_trust(Api& api);
+// A line for each role that expires soon.
+void log_expiry(const Api& api);
 
 // rollouts.cpp
 Answer list_rollouts(Api& api, Call& call);

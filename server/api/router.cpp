@@ -7,6 +7,7 @@
 #include "common/tuf/limits.h"
 #include "proto/wire/content_key.h"
 #include "server/api/change.h"
+#include "server/api/journey/publication.h"
 #include "server/api/resources.h"
 #include "server/auth/token.h"
 
@@ -36,8 +37,10 @@ constexpr std::array kRows = {
     Row{"GET /deltas/{target}/{base}", get_delta},
     Row{"GET /metadata/{file}", get_metadata},
     Row{"POST /metadata/{role}", post_metadata, tuf::kMaxTargetsBytes},
+    Row{"POST /metadata", post_publication, kMaxPublicationBody},
     Row{"GET /trust", get_trust},
     Row{"PUT /content-keys/{package}", put_content_key, wire::kMaxContentKeyBody},
+    Row{"POST /trust/keys", post_trust_keys, kSmallBody},
     Row{"GET /whoami", get_whoami},
     Row{"GET /devices", list_devices},
     Row{"POST /devices", post_device, kSmallBody},

@@ -45,9 +45,7 @@ Status write_secret(const fs::path& file, std::string_view text) {
 Status prepare(const DataFolder& data, Rng& rng) {
   TRY(make_folder(data.folder));
   TRY(make_folder(data.keys()));
-  for (const char* name : {"session.key", "snapshot.key", "timestamp.key", "director.key"})
-    TRY(make_key(data.keys() / name, rng));
-  return {};
+  return make_key(data.keys() / "session.key", rng);
 }
 
 Status make_wrapping_key(const fs::path& file, Rng& rng) {
@@ -55,13 +53,11 @@ Status make_wrapping_key(const fs::path& file, Rng& rng) {
   return crypto::BoxKey::generate(rng).save(file);
 }
 
-Result<api::Keys> load_keys(const DataFolder& data) {
+Result<api::Keys> load_keys(const DataFolder& data, Rng& rng) {
   TRY_ASSIGN(const crypto::KeyPair session, crypto::load_key_file(data.keys() / "session.key", ""));
-  TRY_ASSIGN(crypto::KeyPair snapshot, crypto::load_key_file(data.keys() / "snapshot.key", ""));
-  TRY_ASSIGN(crypto::KeyPair timestamp, crypto::load_key_file(data.keys() / "timestamp.key", ""));
-  TRY_ASSIGN(crypto::KeyPair director, crypto::load_key_file(data.keys() / "director.key", ""));
+  TRY_ASSIGN(auto online, api::OnlineKeys::open(data.keys(), rng));
   // The session key is symmetric: the file's secret half serves as it.
-  return api::Keys{session.seed(), std::move(snapshot), std::move(timestamp), std::move(director)};
+  return api::Keys{session.seed(), std::move(online)};
 }
 
 Result<std::string> first_admin_token(store::Store& store, const std::string& file, const Clock& clock, Rng& rng) {

@@ -22,11 +22,12 @@ struct DataFolder {
   std::filesystem::path certificate_key() const { return folder / "tls" / "key.pem"; }
 };
 
-// Folder and keys; keys that are there stay.
+// The folder and the session key; what is there stays.
 Status prepare(const DataFolder& data, Rng& rng);
 // To which content keys are sealed; one that is there stays.
 Status make_wrapping_key(const std::filesystem::path& file, Rng& rng);
-Result<api::Keys> load_keys(const DataFolder& data);
+// Online keys that are not there yet are made.
+Result<api::Keys> load_keys(const DataFolder& data, Rng& rng);
 
 // When there is no token of any person yet: makes an admin's, writes it to `file` (mode 0600) or, without one, gives it back
 // to be shown once. Empty: there are tokens already.

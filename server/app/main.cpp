@@ -81,6 +81,8 @@ Result<ServeOptions> options_of(const config::Values& values) {
   options.api.assignment = std::chrono::seconds(values.number("assignment_seconds"));
   options.api.snapshot = std::chrono::seconds(values.number("snapshot_seconds"));
   options.api.timestamp = std::chrono::seconds(values.number("timestamp_seconds"));
+  options.api.expiry_warn = std::chrono::days(values.number("expiry_warn_days"));
+  options.api.expiry_urgent = std::chrono::days(values.number("expiry_urgent_days"));
   options.api.delta_wait = std::chrono::seconds(values.number("delta_wait_seconds"));
   options.delta_budget = static_cast<std::uint64_t>(values.number("delta_budget_mib")) << 20;
   options.delta_threads = static_cast<unsigned>(values.number("delta_threads"));
@@ -160,6 +162,7 @@ Status init(const config::Values& values) {
   TRY(prepare(data, system_rng()));
   const std::filesystem::path wrapping = values.text("wrapping_key");
   TRY(make_wrapping_key(wrapping.empty() ? data.wrapping_key() : wrapping, system_rng()));
+  TRY_ASSIGN([[maybe_unused]] const api::Keys keys, load_keys(data, system_rng()).within("the server's keys"));
   if (values.truth("self_signed") && !std::filesystem::exists(data.certificate()))
     TRY(make_certificate(data.certificate(), data.certificate_key(), {"localhost", "127.0.0.1", "::1"}, system_rng()));
   store::StoreOptions options;

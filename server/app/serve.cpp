@@ -10,6 +10,7 @@
 #include "common/obs/log.h"
 #include "server/api/journey/engine.h"
 #include "server/api/journey/publish.h"
+#include "server/api/resources.h"
 #include "server/api/router.h"
 
 namespace drover::server {
@@ -21,6 +22,7 @@ constexpr std::chrono::seconds kTick{1};
 constexpr int kFlushEvery = 5;            // ticks
 constexpr int kRefreshEvery = 60;         // ticks between two looks at the online roles' expiry
 constexpr int kCleanEvery = 600;          // and at forgotten uploads
+constexpr int kWarnEvery = 24 * 3600;     // and lines on what expires
 constexpr std::chrono::seconds kUploadLife{7 * 24 * 3600};
 constexpr std::size_t kCleanAtOnce = 100;
 
@@ -40,6 +42,10 @@ class RunningServer final : public Server {
   }
   ~RunningServer() override { stop(); }
 
+  Status load_trust() {
+    store::ReadFn<void> read = [this](const store::Reader& reader) { return api_.trust.reload(reader); };
+    return store_->read_now(read).within("the published metadata");
+  }
   Status bind(const net::HttpServerOptions& options) {
     TRY_ASSIGN(http_, net::HttpServer::create(options, api::make_handler(api_), api::make_fast_path(api_),
                                               api::make_body_planner()));
@@ -122,11 +128,12 @@ boost::asio::awaitable<void> RunningServer::tick(RunningServer& self) {
 }
 
 boost::asio::awaitable<void> RunningServer::refresh(RunningServer& self) {
-  store::WriteFn<void> write = [&api = self.api_](store::Writer& writer) {
+  store::WriteFn<bool> write = [&api = self.api_](store::Writer& writer) {
     return api::refresh_online_roles(api, writer, api.clock.wall());
   };
-  const Status status = co_await self.store_->write(std::move(write));
-  if (!status) log::failure("snapshot and timestamp were not signed anew", status.error());
+  const Result<bool> renewed = co_await self.store_->write(std::move(write));
+  if (!renewed) log::failure("snapshot and timestamp were not signed anew", renewed.error());
+  if (renewed && *renewed) co_await api::reload_trust(self.api_);
 }
 
 boost::asio::awaitable<void> RunningServer::clean_uploads(RunningServer& self) {
@@ -148,6 +155,7 @@ boost::asio::awaitable<void> RunningServer::keep_time(RunningServer& self) {
     if (i % kFlushEvery == 0) self.store_->flush_seen();
     if (i % kRefreshEvery == 0) co_await refresh(self);
     if (i % kCleanEvery == 0) co_await clean_uploads(self);
+    if (i % kWarnEvery == 0) api::log_expiry(self.api_);
     timer.expires_after(kTick);
     co_await timer.async_wait(boost::asio::use_awaitable);
   }
@@ -178,7 +186,7 @@ Result<std::unique_ptr<Server>> Server::open(const ServeOptions& given, const Cl
     options.api.wrapping_key = options.data.wrapping_key();
     TRY(make_wrapping_key(options.api.wrapping_key, rng));
   }
-  TRY_ASSIGN(api::Keys keys, load_keys(options.data).within("the server's keys"));
+  TRY_ASSIGN(api::Keys keys, load_keys(options.data, rng).within("the server's keys"));
   store::StoreOptions store_options;
   store_options.file = options.data.database();
   store_options.readers = options.readers;
@@ -188,6 +196,7 @@ Result<std::unique_ptr<Server>> Server::open(const ServeOptions& given, const Cl
   TRY_ASSIGN(auto deltas, deltas::Deltas::open(*store, *blobs, fs::system_files(), making));
   auto server = std::make_unique<RunningServer>(options, std::move(keys), std::move(store), std::move(blobs),
                                                 std::move(deltas), clock, rng);
+  TRY(server->load_trust());
   TRY(server->bind(options.http));
   return std::unique_ptr<Server>(std::move(server));
 }

@@ -32,6 +32,8 @@ constexpr std::array kTable = {
     Setting{"assignment_seconds", number, "life of a signed assignment", "604800", "SECONDS", 3600, kYear},
     Setting{"snapshot_seconds", number, "life of snapshot.json; signed anew at half of it", "2592000", "SECONDS", 3600, kYear},
     Setting{"timestamp_seconds", number, "life of timestamp.json; signed anew at half of it", "86400", "SECONDS", 600, kYear},
+    Setting{"expiry_warn_days", number, "warn so long before root, targets or a model's role expires", "30", "DAYS", 1, 365},
+    Setting{"expiry_urgent_days", number, "and call it urgent so long before", "7", "DAYS", 1, 365},
     Setting{"delta_wait_seconds", number, "how long a new rollout's offers wait for its deltas; 0: not at all", "30",
             "SECONDS", 0, 24 * 3600},
     Setting{"delta_budget_mib", number,

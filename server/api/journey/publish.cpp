@@ -2,115 +2,14 @@
 
 #include <algorithm>
 
-#include "common/crypto/pem_verify.h"
 #include "common/tuf/author.h"
-#include "common/tuf/trusted_set.h"
 #include "server/api/journey/engine.h"
+#include "server/api/trust_state.h"
 
 namespace drover::api {
 namespace {
 
 constexpr std::int64_t kSnapshotsKept = 100;  // for devices that read the timestamp just before a publication
-
-std::uint64_t limit_of(std::string_view role) {
-  return role == tuf::kRoot ? tuf::kMaxRootBytes : tuf::kMaxTargetsBytes;
-}
-
-bool holds(const std::vector<std::string>& keyids, const tuf::Key& key) {
-  return std::find(keyids.begin(), keyids.end(), key.id) != keyids.end();
-}
-
-Status check_version(std::string_view role, std::int64_t version, std::int64_t current) {
-  if (version == current + 1) return {};
-  return Error(version <= current ? Code::metadata_rollback : Code::metadata_mismatch,
-               std::string(role) + " has version " + std::to_string(version) + "; version " +
-                   std::to_string(current + 1) + " comes next");
-}
-
-Status check_expiry(std::string_view role, WallTime expires, WallTime now) {
-  if (now < expires) return {};
-  return Error(Code::metadata_expired, std::string(role) + " expired at " + format_time(expires));
-}
-
-Result<tuf::Root> current_root(const store::Metadata& metadata) {
-  TRY_ASSIGN(const auto row, metadata.latest(tuf::kRoot));
-  if (!row) return Error(Code::conflict, "there is no root yet; publish root first");
-  TRY_ASSIGN(const tuf::Envelope envelope, tuf::parse_envelope(as_bytes(row->bytes), tuf::kMaxRootBytes));
-  return tuf::parse_root(envelope);
-}
-
-// --- root ------------------------------------------------------------------------------------------------------------
-
-Status names_online_keys(const Api& api, const tuf::Root& root) {
-  const std::pair<std::string_view, const crypto::KeyPair*> online[] = {{tuf::kSnapshot, &api.keys.snapshot},
-                                                                        {tuf::kTimestamp, &api.keys.timestamp}};
-  for (const auto& [role, key] : online) {
-    const auto found = root.roles.find(role);
-    if (found == root.roles.end() || found->second.threshold != 1 ||
-        !holds(found->second.keyids, tuf::make_key(key->public_key())))
-      return Error(Code::unknown_key, "root must name this server's " + std::string(role) +
-                                          " key with threshold 1 (GET /trust shows it)");
-  }
-  return {};
-}
-
-Result<std::int64_t> check_root(const Api& api, const store::Metadata& metadata, std::string_view bytes, WallTime now) {
-  TRY_ASSIGN(const tuf::Envelope envelope, tuf::parse_envelope(as_bytes(bytes), tuf::kMaxRootBytes));
-  TRY_ASSIGN(const tuf::Root root, tuf::parse_root(envelope));
-  TRY_ASSIGN(const auto before, metadata.latest(tuf::kRoot));
-  TRY(check_version(tuf::kRoot, root.version, before ? before->version : 0));
-  if (before) {
-    TRY_ASSIGN(tuf::TrustedSet set, tuf::TrustedSet::create(as_bytes(before->bytes), now, crypto::verify_pem));
-    TRY(set.update_root(as_bytes(bytes)));
-  } else {
-    TRY(tuf::TrustedSet::create(as_bytes(bytes), now, crypto::verify_pem));
-  }
-  TRY(check_expiry(tuf::kRoot, root.expires, now));
-  TRY(names_online_keys(api, root));
-  return root.version;
-}
-
-// --- targets and model roles -----------------------------------------------------------------------------------------
-
-Status names_director(const Api& api, const tuf::Targets& targets) {
-  const tuf::Delegation* director = targets.delegation(tuf::kDirector);
-  if (director == nullptr || director->keys.threshold != 1 ||
-      !holds(director->keys.keyids, tuf::make_key(api.keys.director.public_key())))
-    return Error(Code::unknown_key,
-                 "targets must delegate director to this server's director key with threshold 1 (GET /trust shows it)");
-  return {};
-}
-
-Result<tuf::Targets> current_targets(const store::Metadata& metadata) {
-  TRY_ASSIGN(const auto row, metadata.latest(tuf::kTargets));
-  if (!row) return Error(Code::conflict, "there is no targets role yet; publish it first");
-  TRY_ASSIGN(const tuf::Envelope envelope, tuf::parse_envelope(as_bytes(row->bytes), tuf::kMaxTargetsBytes));
-  return tuf::parse_targets(envelope);
-}
-
-Status check_signatures(const store::Metadata& metadata, std::string_view role, const tuf::Envelope& envelope) {
-  if (role == tuf::kTargets) {
-    TRY_ASSIGN(const tuf::Root root, current_root(metadata));
-    return tuf::verify_threshold(root.keys, root.roles.at(std::string(tuf::kTargets)), envelope, crypto::verify_pem);
-  }
-  TRY_ASSIGN(const tuf::Targets parent, current_targets(metadata));
-  const tuf::Delegation* delegation = parent.delegation(role);
-  if (delegation == nullptr)
-    return Error(Code::not_found, "targets delegates no role " + std::string(role) + "; publish targets with it first");
-  return tuf::verify_threshold(parent.delegation_keys, delegation->keys, envelope, crypto::verify_pem);
-}
-
-Result<tuf::Targets> check_targets(const Api& api, const store::Metadata& metadata, std::string_view role,
-                                   std::string_view bytes, WallTime now) {
-  TRY_ASSIGN(const tuf::Envelope envelope, tuf::parse_envelope(as_bytes(bytes), limit_of(role)));
-  TRY(check_signatures(metadata, role, envelope));
-  TRY_ASSIGN(tuf::Targets targets, tuf::parse_targets(envelope));
-  TRY_ASSIGN(const auto before, metadata.latest(role));
-  TRY(check_version(role, targets.version, before ? before->version : 0));
-  TRY(check_expiry(role, targets.expires, now));
-  if (role == tuf::kTargets) TRY(names_director(api, targets));
-  return targets;
-}
 
 // --- releases --------------------------------------------------------------------------------------------------------
 
@@ -169,8 +68,9 @@ Status store_releases(store::Writer& writer, std::string_view model, std::vector
       (entry.row.state == store::ReleaseState::withdrawn ? withdrawn : before).push_back(listed_of(entry.row));
   TRY_ASSIGN(const release::Changes changes, release::plan_publication(before, withdrawn, after));
   for (const release::Listed& added : changes.added) {
-    const auto found = std::find_if(checked.begin(), checked.end(),
-                                    [&](const CheckedRelease& one) { return one.row.version == added.version; });
+    const auto found = std::find_if(checked.begin(), checked.end(), [&](const CheckedRelease& one) {
+      return one.row.model == model && one.row.version == added.version;
+    });
     if (found == checked.end()) return Error(Code::conflict, "the model's releases have changed meanwhile; try again");
     TRY(check_keys(writer.releases, found->row));
     store::ReleaseRow row = found->row;
@@ -198,12 +98,18 @@ bool is_listed(std::string_view role) {
   return role != tuf::kRoot && role != tuf::kTimestamp && role != tuf::kSnapshot && role != tuf::kDirector;
 }
 
+Result<OnlineKeys::Held> online_signer(const Api& api, const store::Writer& writer, std::string_view role) {
+  TRY_ASSIGN(const tuf::Root root, current_root(writer.metadata));
+  return api.keys.online->signer(role, root.roles.find(role)->second);
+}
+
 Status sign_timestamp(const Api& api, store::Writer& writer, std::string_view snapshot, WallTime now) {
+  TRY_ASSIGN(const OnlineKeys::Held key, online_signer(api, writer, tuf::kTimestamp));
   TRY_ASSIGN(const tuf::MetaFile described, tuf::Document::describe(as_bytes(snapshot)));
   TRY_ASSIGN(const auto before, writer.metadata.latest(tuf::kTimestamp));
   const std::int64_t version = before ? before->version + 1 : 1;
   TRY_ASSIGN(std::string bytes, signed_bytes(tuf::make_timestamp(version, now + api.settings.timestamp, now, described),
-                                             api.keys.timestamp));
+                                             *key.pair));
   TRY(writer.metadata.insert({std::string(tuf::kTimestamp), version, std::move(bytes)}));
   return writer.metadata.forget_below(tuf::kTimestamp, version);
 }
@@ -220,11 +126,28 @@ Status sign_snapshot(const Api& api, store::Writer& writer, WallTime now) {
     TRY_ASSIGN(listed[file.role + ".json"], tuf::Document::describe(as_bytes(file.bytes)));
   }
   if (!any) return {};
-  TRY_ASSIGN(const std::string bytes, signed_bytes(tuf::make_snapshot(version, now + api.settings.snapshot, listed),
-                                                   api.keys.snapshot));
+  TRY_ASSIGN(const OnlineKeys::Held key, online_signer(api, writer, tuf::kSnapshot));
+  TRY_ASSIGN(const std::string bytes,
+             signed_bytes(tuf::make_snapshot(version, now + api.settings.snapshot, listed), *key.pair));
   TRY(writer.metadata.insert({std::string(tuf::kSnapshot), version, bytes}));
   TRY(writer.metadata.forget_below(tuf::kSnapshot, version - kSnapshotsKept));
   return sign_timestamp(api, writer, bytes, now);
+}
+
+Status publish_model(store::Writer& writer, const SignedFile& file, const std::vector<CheckedRelease>& checked,
+                     WallTime now) {
+  TRY_ASSIGN(const tuf::Targets targets, targets_of(file.bytes));
+  TRY_ASSIGN(std::vector<release::Listed> after, listed_releases(file.role, targets));
+  return store_releases(writer, file.role, std::move(after), checked, now);
+}
+
+Status note_director(store::Writer& writer, const SignedFile& targets) {
+  TRY_ASSIGN(const auto before, writer.metadata.latest(tuf::kTargets));
+  if (!before) return {};
+  TRY_ASSIGN(const tuf::RoleKeys old, director_keys(before->bytes));
+  TRY_ASSIGN(const tuf::RoleKeys now, director_keys(targets.bytes));
+  if (old.keyids != now.keyids) writer.control_changed();
+  return {};
 }
 
 Result<WallTime> expiry_of(std::string_view bytes) {
@@ -251,43 +174,36 @@ Result<std::vector<release::Listed>> listed_releases(std::string_view model, con
   return all;
 }
 
-Status check_metadata(const Api& api, const store::Metadata& metadata, std::string_view role, std::string_view bytes,
-                      WallTime now) {
-  if (role == tuf::kRoot) {
-    TRY(check_root(api, metadata, bytes, now));
-  } else {
-    TRY(check_targets(api, metadata, role, bytes, now));
+Result<PublishedVersions> publish(const Api& api, store::Writer& writer, const Publication& publication,
+                                  const std::vector<CheckedRelease>& checked, WallTime now) {
+  TRY(check_publication(*api.keys.online, writer.metadata, publication, now));
+  PublishedVersions versions;
+  for (const SignedFile& file : publication.files()) {
+    TRY_ASSIGN(const tuf::Document document, tuf::Document::parse(as_bytes(file.bytes)));
+    versions[file.role] = document.version();
+    if (file.role != tuf::kRoot && file.role != tuf::kTargets) TRY(publish_model(writer, file, checked, now));
+    // Devices must hear of another director before their old assignment is in their way: their sessions are as of an
+    // older revision then, and their next check-in gets a document that it signed.
+    if (file.role == tuf::kTargets) TRY(note_director(writer, file));
+    TRY(writer.metadata.insert({file.role, document.version(), file.bytes}));
   }
-  return {};
-}
-
-Result<std::int64_t> publish(const Api& api, store::Writer& writer, std::string_view role, std::string_view bytes,
-                             const std::vector<CheckedRelease>& checked, WallTime now) {
-  std::int64_t version = 0;
-  if (role == tuf::kRoot) {
-    TRY_ASSIGN(version, check_root(api, writer.metadata, bytes, now));
-  } else {
-    TRY_ASSIGN(const tuf::Targets targets, check_targets(api, writer.metadata, role, bytes, now));
-    version = targets.version;
-    if (role != tuf::kTargets) {
-      TRY_ASSIGN(std::vector<release::Listed> after, listed_releases(role, targets));
-      TRY(store_releases(writer, role, std::move(after), checked, now));
-    }
-  }
-  TRY(writer.metadata.insert({std::string(role), version, std::string(bytes)}));
   TRY(sign_snapshot(api, writer, now));
-  return version;
+  return versions;
 }
 
-Status refresh_online_roles(const Api& api, store::Writer& writer, WallTime now) {
+Result<bool> refresh_online_roles(const Api& api, store::Writer& writer, WallTime now) {
   TRY_ASSIGN(const auto snapshot, writer.metadata.latest(tuf::kSnapshot));
   TRY_ASSIGN(const auto timestamp, writer.metadata.latest(tuf::kTimestamp));
-  if (!snapshot || !timestamp) return {};
+  if (!snapshot || !timestamp) return false;
   TRY_ASSIGN(const WallTime snapshot_expires, expiry_of(snapshot->bytes));
-  if (snapshot_expires - now < api.settings.snapshot / 2) return sign_snapshot(api, writer, now);
+  if (snapshot_expires - now < api.settings.snapshot / 2) {
+    TRY(sign_snapshot(api, writer, now));
+    return true;
+  }
   TRY_ASSIGN(const WallTime timestamp_expires, expiry_of(timestamp->bytes));
-  if (timestamp_expires - now < api.settings.timestamp / 2) return sign_timestamp(api, writer, snapshot->bytes, now);
-  return {};
+  if (timestamp_expires - now >= api.settings.timestamp / 2) return false;
+  TRY(sign_timestamp(api, writer, snapshot->bytes, now));
+  return true;
 }
 
 }  // namespace drover::api

@@ -1,7 +1,8 @@
-// Publishing signed metadata: checked as every device will check it, stored, and listed by a new snapshot and timestamp, all in
-// one transaction. The server signs these two with its online keys and holds no other.
+// Publishing signed metadata: checked as every device will check it (publication.h), stored, and listed by a new snapshot and
+// timestamp, all in one transaction. The server signs these two with its online keys and holds no other.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "common/base/result.h"
 #include "common/tuf/metadata.h"
 #include "server/api/api.h"
+#include "server/api/journey/publication.h"
 #include "server/release/rules.h"
 #include "server/store/store.h"
 
@@ -26,16 +28,15 @@ Result<CheckedRelease> check_release(const store::Blobs& blobs, std::string_view
 // What a model role's file lists; its form only.
 Result<std::vector<release::Listed>> listed_releases(std::string_view model, const tuf::Targets& targets);
 
-// Signatures, threshold, version (current + 1) and expiry, and that the server's own keys have their place.
-Status check_metadata(const Api& api, const store::Metadata& metadata, std::string_view role, std::string_view bytes,
-                      WallTime now);
+// Role to version, of what was published.
+using PublishedVersions = std::map<std::string, std::int64_t>;
 
-// Checks the same again in the transaction, and stores the file. `checked` are the releases that it
-// adds (check_release). Gives the version.
-Result<std::int64_t> publish(const Api& api, store::Writer& writer, std::string_view role, std::string_view bytes,
-                             const std::vector<CheckedRelease>& checked, WallTime now);
+// Checks once more in the transaction, and stores the files. `checked` are the releases that they add (check_release).
+Result<PublishedVersions> publish(const Api& api, store::Writer& writer, const Publication& publication,
+                                  const std::vector<CheckedRelease>& checked, WallTime now);
 
-// New snapshot and timestamp where half of their life has passed. Does nothing before there is a targets role.
-Status refresh_online_roles(const Api& api, store::Writer& writer, WallTime now);
+// New snapshot and timestamp where half of their life has passed; true when something was signed. Does nothing before
+// there is a targets role.
+Result<bool> refresh_online_roles(const Api& api, store::Writer& writer, WallTime now);
 
 }  // namespace drover::api

@@ -99,6 +99,35 @@ TEST_F(AgentTest, a_validator_that_crashes_hangs_or_is_not_there_is_told_apart) 
   expect_outcome("hang", Outcome::failed, Code::validate_timeout, Step::validate);
 }
 
+TEST_F(AgentTest, follows_another_release_manager_and_refuses_the_removed_one_whatever_the_server_says) {
+  settled();
+  scene_.server().replace_manager("digits");
+  const Published v2 = release("2.0.0", 2);
+  scene_.server().assign(v2, "dep-2");
+  expect_outcome("dep-2", Outcome::succeeded, Code::ok, Step::commit);
+  scene_.server().let_removed_manager_sign("digits");
+  scene_.server().assign(release("3.0.0", 3), "dep-3");
+  expect_outcome("dep-3", Outcome::failed, Code::threshold_not_met, Step::sync);
+  EXPECT_EQ(scene_.current(), v2.package);
+}
+
+TEST_F(AgentTest, a_deployment_under_way_goes_on_when_the_director_gets_another_key) {
+  settled();
+  FakeServer::Faults faults;
+  faults.corrupt_blobs = true;
+  faults.only_larger_than = 0;
+  scene_.server().set(faults);  // it cannot get past its first step
+  const Published v2 = release("2.0.0", 2);
+  const std::size_t before = scene_.server().blob_requests().size();
+  scene_.server().assign(v2, "dep-2");
+  ASSERT_TRUE(scene_.run_until([&] { return scene_.server().blob_requests().size() > before; }));
+  scene_.server().replace_director();
+  scene_.server().set({});
+  expect_outcome("dep-2", Outcome::succeeded, Code::ok, Step::commit);
+  EXPECT_EQ(scene_.current(), v2.package);
+  EXPECT_EQ(finals("dep-2"), 1);
+}
+
 TEST_F(AgentTest, comes_back_by_itself_when_the_application_is_not_well) {
   const Published v1 = settled();
   const Published v2 = release("2.0.0", 2);

@@ -79,10 +79,15 @@ void FakeServer::restart() {
   start(port_);
 }
 
-const crypto::KeyPair& FakeServer::key(const std::string& role) {
-  const auto found = keys_.find(role);
+const crypto::KeyPair& FakeServer::key(const std::string& name) {
+  const auto found = keys_.find(name);
   if (found != keys_.end()) return found->second;
-  return keys_.emplace(role, crypto::KeyPair::generate(system_rng())).first->second;
+  return keys_.emplace(name, crypto::KeyPair::generate(system_rng())).first->second;
+}
+
+const crypto::KeyPair& FakeServer::signer(const std::string& role) {
+  const auto other = signers_.find(role);
+  return key(other == signers_.end() ? role : other->second);
 }
 
 std::string FakeServer::add_blob(const std::string& bytes) {
@@ -99,7 +104,8 @@ void FakeServer::publish_metadata() {
   tuf::MetaFiles files;
   for (auto& [name, document] : roles_) {
     if (role_versions_[name]++ != 0) document.bump(later());
-    EXPECT_TRUE(document.sign(key(name)));
+    document.edit();  // signed by the present signer alone
+    EXPECT_TRUE(document.sign(signer(name)));
     const std::string bytes = document.encode();
     metadata_[std::to_string(document.version()) + "." + name + ".json"] = bytes;
     files[name + ".json"] = *tuf::Document::describe(as_bytes(bytes));
@@ -169,6 +175,28 @@ void FakeServer::withdraw(const Published& release) {
   publish_metadata();
 }
 
+void FakeServer::replace_manager(const std::string& model) {
+  const std::lock_guard guard(lock_);
+  signers_[model] = model + ", the next manager";
+  EXPECT_TRUE(tuf::set_delegation(roles_.at("targets"),
+                                  tuf::model_delegation(model, {tuf::make_key(signer(model).public_key())}, 1)));
+  publish_metadata();
+}
+
+void FakeServer::let_removed_manager_sign(const std::string& model) {
+  const std::lock_guard guard(lock_);
+  signers_.erase(model);
+}
+
+void FakeServer::replace_director() {
+  const std::lock_guard guard(lock_);
+  signers_["director"] = "the next director";
+  EXPECT_TRUE(tuf::set_delegation(roles_.at("targets"),
+                                  tuf::director_delegation(tuf::make_key(signer("director").public_key()))));
+  publish_metadata();
+  ++assignment_.version;
+}
+
 void FakeServer::assign(const Published& release, const std::string& deployment, bool rollback) {
   const std::lock_guard guard(lock_);
   ++assignment_.version;
@@ -219,7 +247,7 @@ std::string FakeServer::assignment_document(const std::string& nonce) {
   if (assignment.device_id.empty()) assignment.device_id = device_id_;
   assignment.nonce = faults_.other_nonce ? std::string(nonce.size(), '0') : nonce;
   tuf::Document document = tuf::make_assignment(assignment);
-  EXPECT_TRUE(document.sign(key(sign_with_other_key_ ? "thief" : "director")));
+  EXPECT_TRUE(document.sign(sign_with_other_key_ ? key("thief") : signer("director")));
   return document.encode();
 }
 

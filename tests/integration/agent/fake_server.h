@@ -44,6 +44,14 @@ class FakeServer {
   // Takes the release from its model's role.
   void withdraw(const Published& release);
 
+  // Another person signs the model's releases from now on; the one before is removed, and what is listed is signed
+  // anew.
+  void replace_manager(const std::string& model);
+  // What is published of the model from now on is signed by the removed one after all: a stolen server lets it pass.
+  void let_removed_manager_sign(const std::string& model);
+  // The director has another key, and signs the present assignment anew.
+  void replace_director();
+
   // What the device gets from its next check-in on.
   void assign(const Published& release, const std::string& deployment, bool rollback = false);
   void assign_nothing();
@@ -90,7 +98,8 @@ class FakeServer {
   std::string assignment_document(const std::string& nonce);
   std::string add_blob(const std::string& bytes);
   void publish_metadata();
-  const crypto::KeyPair& key(const std::string& role);
+  const crypto::KeyPair& key(const std::string& name);
+  const crypto::KeyPair& signer(const std::string& role);
   void start(std::uint16_t port);
 
   mutable std::mutex lock_;
@@ -103,6 +112,7 @@ class FakeServer {
   std::map<std::string, std::string> metadata_;
   std::int64_t snapshot_version_ = 0;
   std::map<std::string, std::int64_t> role_versions_;
+  std::map<std::string, std::string> signers_;  // role -> name of its key, where that is not the role's own
   std::map<std::string, std::uint64_t> blobs_;
   std::string device_id_;
   crypto::PublicKey device_key_{};
