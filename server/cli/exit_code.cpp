@@ -15,6 +15,8 @@ const std::vector<ExitCodeRow>& exit_code_rows() {
       {kAwaiting, "the rollout waits for a person to promote it"},
       {kGivenUp, "the rollout was aborted or rolled back"},
       {kNotYet, "--timeout passed before the rollout got there"},
+      {kAttention, "trust doctor found something that should be done"},
+      {kExpired, "trust doctor found something that has expired: devices take nothing new"},
   };
   return kRows;
 }

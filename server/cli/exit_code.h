@@ -20,6 +20,8 @@ enum ExitCode : int {
   kAwaiting = 8,      // rollout status: waits for a person's promotion
   kGivenUp = 9,       // rollout status: aborted or rolled back
   kNotYet = 10,       // rollout status --watch: --timeout passed first
+  kAttention = 11,    // trust doctor: there are warnings
+  kExpired = 12,      // trust doctor: something has expired
 };
 
 struct ExitCodeRow {

@@ -80,6 +80,7 @@ Status write_file(const fs::path& path, std::string_view content, unsigned mode)
 Status make_folder(const fs::path& path, unsigned mode) {
   std::error_code error;
   if (fs::is_directory(path, error)) return {};
+  error.clear();  // that it is not there yet
   if (path.has_parent_path()) fs::create_directories(path.parent_path(), error);
   if (error) return file_error(path, error.value());
   if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return file_error(path, errno);

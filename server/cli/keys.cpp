@@ -1,4 +1,4 @@
-// keys generate, list, show.
+// keys generate, list, show; rotate is trust/rotate.cpp.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,6 +13,7 @@
 #include "server/cli/human.h"
 #include "server/cli/signers.h"
 #include "server/cli/table.h"
+#include "server/cli/trust/commands.h"
 #include "server/cli/trust_store.h"
 
 namespace drover::cli {
@@ -198,6 +199,7 @@ void add_keys_commands(CommandSpec& root, Context& context) {
   CommandSpec& one = keys.sub("show", "Show a key's id and public half; needs no passphrase");
   one.argument("FILE", file.get(), "a key file, a .pub file, 64 hexadecimal digits, or a pkcs11: URI").file();
   one.action = [file, &context] { return show(*file, context); };
+  declare_keys_rotate(keys, context);
 }
 
 }  // namespace drover::cli

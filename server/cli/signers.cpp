@@ -172,6 +172,10 @@ Result<crypto::TokenKey> make_token_key(const std::string& uri, const Passphrase
       parsed, [&](const crypto::PinQuestion& question) { return passphrases.pin(question); }, context.rng);
 }
 
+Status add_signature(tuf::Document& document, const NamedKey& key) {
+  return document.sign(*key.signer).within(key.file);
+}
+
 Status sign_with(tuf::Document& document, const std::vector<NamedKey>& keys, const tuf::RoleKeys& role,
                  std::string_view what) {
   for (const NamedKey& key : keys)
@@ -179,7 +183,7 @@ Status sign_with(tuf::Document& document, const std::vector<NamedKey>& keys, con
       return Error(Code::unknown_key,
                    fmt::format("{} (key {}) may not sign {}; it takes {} of {}", key.file, short_keyid(key.key.id),
                                what, role.threshold, describe_keyids(role.keyids)));
-  for (const NamedKey& key : keys) TRY(document.sign(*key.signer).within(key.file));
+  for (const NamedKey& key : keys) TRY(add_signature(document, key));
   return {};
 }
 

@@ -44,6 +44,9 @@ bool is_private_key_file(const std::string& file);
 // Makes an Ed25519 key inside a token.
 Result<crypto::TokenKey> make_token_key(const std::string& uri, const PassphraseOption& passphrase, Context& context);
 
+// One signature; whether the key may sign is the caller's to know.
+Status add_signature(tuf::Document& document, const NamedKey& key);
+
 // Signs with each. unknown_key, naming the file and who may, when the role does not know a key.
 Status sign_with(tuf::Document& document, const std::vector<NamedKey>& keys, const tuf::RoleKeys& role,
                  std::string_view what);

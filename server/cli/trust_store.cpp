@@ -75,9 +75,12 @@ Result<Trust> Trust::refresh(Api& api, Context& context) { return walk(api, cont
 
 Result<Trust> Trust::refresh_for_signing(Api& api, Context& context) {
   auto trust = walk(api, context, context.clock.wall());
-  if (trust || trust.error().code() != Code::metadata_expired) return trust;
-  context.note(fmt::format("note: {}; signing anew makes it current", trust.error().message()));
-  return walk(api, context, WallTime{});
+  if (!trust && trust.error().code() == Code::metadata_expired) {
+    context.note(fmt::format("note: {}; signing anew makes it current", trust.error().message()));
+    trust = walk(api, context, WallTime{});
+  }
+  if (trust) trust->for_signing_ = &context;
+  return trust;
 }
 
 Result<Trust> Trust::walk(Api& api, Context& context, WallTime now) {
@@ -103,6 +106,16 @@ Result<const tuf::Delegation*> Trust::delegation(std::string_view model) const {
 }
 
 Result<std::optional<tuf::Document>> Trust::role(Api& api, std::string_view model) {
+  auto found = find_role(api, model);
+  if (found || for_signing_ == nullptr || found.error().code() != Code::metadata_expired) return found;
+  for_signing_->note(fmt::format("note: {}; signing anew makes it current", found.error().message()));
+  TRY_ASSIGN(Trust again, walk(api, *for_signing_, WallTime{}));
+  store_ = std::move(again.store_);
+  refresh_ = std::move(again.refresh_);
+  return find_role(api, model);
+}
+
+Result<std::optional<tuf::Document>> Trust::find_role(Api& api, std::string_view model) {
   if (set().listed(model) == nullptr) return std::optional<tuf::Document>();
   ApiSource source(api);
   refresh_.find(std::string(model) + "/-");  // any path of the model: the search loads and verifies the role

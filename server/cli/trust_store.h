@@ -46,7 +46,8 @@ class Trust {
   // not_found when trust was never initialised there; otherwise as tuf::Refresh.
   static Result<Trust> refresh(Api& api, Context& context);
 
-  // The same, but also with metadata that has expired (and says so): signing anew is how it becomes current again.
+  // The same, but also with metadata that has expired (and says so), a model's too: signing anew is how it becomes
+  // current again. `context` must outlive the object.
   static Result<Trust> refresh_for_signing(Api& api, Context& context);
 
   const tuf::TrustedSet& set() const { return refresh_.trusted(); }
@@ -62,11 +63,13 @@ class Trust {
 
  private:
   static Result<Trust> walk(Api& api, Context& context, WallTime now);
+  Result<std::optional<tuf::Document>> find_role(Api& api, std::string_view model);
   Trust(std::unique_ptr<FolderMetadataStore> store, tuf::Refresh refresh)
       : store_(std::move(store)), refresh_(std::move(refresh)) {}
 
   std::unique_ptr<FolderMetadataStore> store_;  // its address is in refresh_
   tuf::Refresh refresh_;
+  Context* for_signing_ = nullptr;
 };
 
 // Key ids of a root's root role, each cut to its first 16 digits: for people to compare.

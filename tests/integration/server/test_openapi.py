@@ -151,6 +151,14 @@ class OpenApi(LiveCase):
         self.server.tool("release", "push", out)
         with open(os.path.join(out, "drover", f"{MODEL}.json"), "rb") as file:
             self.call("publishMetadata", admin, file.read(), file=MODEL)
+        self.good("makeOnlineKeys", admin, {"roles": ["snapshot"]})
+        self.good("getTrust", admin)
+        change = self.server.path("change.json")
+        self.server.tool("trust", "renew", "targets", "--out", change)
+        self.server.tool("trust", "sign", change, "--key", self.server.key("targets"))
+        with open(change, encoding="utf-8") as file:
+            files = json.load(file)["files"]
+        self.good("publishChange", admin, {"files": {role: json.dumps(text) for role, text in files.items()}})
 
     def walk_rollouts(self, device):
         admin = self.admin
