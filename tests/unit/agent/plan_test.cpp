@@ -96,6 +96,17 @@ TEST(Recorded, moves_current_to_previous_and_raises_the_floor) {
   EXPECT_EQ(next.current.since, WallTime(std::chrono::seconds(50)));
 }
 
+// Agreement lets nothing below the floor begin, so that a trial that fails can always go back to what was there before.
+TEST(Recorded, what_is_current_is_never_below_the_floor) {
+  Slot held = slot("m", "sha256:a", "dep-0");
+  for (const std::int64_t counter : {1, 1, 3, 3, 7}) {
+    update::Target next = target("m", "dep-" + std::to_string(counter));
+    next.release_counter = counter;
+    held = recorded(held, next, WallTime(std::chrono::seconds(50)));
+    EXPECT_EQ(held.current.release_counter, held.floor);
+  }
+}
+
 TEST(Recorded, keeps_previous_and_time_when_the_package_is_the_same) {
   Slot held = slot("m", "sha256:b", "dep-1");
   held.previous.package = "sha256:a";
