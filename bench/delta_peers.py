@@ -6,8 +6,9 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 
-from harness import Missing
+from harness import Missing, need
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PEER_CPU_SECONDS = 200  # bsdiff takes minutes on weights; a peer that takes longer is left out of the cell, and said so
@@ -19,21 +20,20 @@ class TooSlow(Exception):
 
 
 def run_measured(command, cpu_seconds=PEER_CPU_SECONDS, env=None):
-    """(seconds of CPU, peak MiB) of one command."""
+    """(seconds of CPU, peak MiB) of one command. Through time(1): a child of this process would count this one's memory,
+    which it has until its program begins, as its own."""
     def limit():
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
-    # A file and not a pipe: nobody reads while the child runs.
-    with open(os.devnull, "wb") as null:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=null, stderr=subprocess.PIPE, preexec_fn=limit, env=env)
-        said = process.stderr.read().decode(errors="replace")
-        _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    process.stderr.close()
-    if process.returncode < 0 and usage.ru_utime + usage.ru_stime >= cpu_seconds - 1:
+    with tempfile.NamedTemporaryFile("r") as figures:
+        done = subprocess.run([need("time"), "-q", "-o", figures.name, "-f", "%U %S %M", *command], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=limit, env=env, check=False)
+        user, system, kibibytes = figures.read().split()[-3:]
+    seconds = float(user) + float(system)
+    if done.returncode != 0 and seconds >= cpu_seconds - 1:
         raise TooSlow(command[0])
-    if process.returncode != 0:
-        raise Missing(f"{command[0]} failed: {said[-300:]}")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    if done.returncode != 0:
+        raise Missing(f"{command[0]} failed: {done.stderr.decode(errors='replace')[-300:]}")
+    return seconds, int(kibibytes) / 1024
 
 
 class CommandPeer:
