@@ -193,7 +193,7 @@ Result<Trade> search(const Job& job, const Settings& settings, ByteView base, By
     moved = model;
     TRY(delta::snap_model(base, k, moved));
     TRY_ASSIGN(Trial trial, try_model(job, base, moved, k, exact, evaluator));
-    failures += trial.loss() > settings.max_loss ? 1 : 0;
+    failures += trial.within(settings.max_loss) ? 0 : 1;
     trade.trials.push_back(std::move(trial));
     progress.moved(1);
     if (failures >= kFailuresShown) break;
@@ -259,7 +259,7 @@ Result<MovedModel> keep_variant(Job& job, const Settings& settings, ByteView bas
   TRY_ASSIGN(const delta::RescaleReport report, delta::keep_scales(base, model));
   TRY_ASSIGN(Trial exact, exact_trial(job, base, given, evaluator));
   TRY_ASSIGN(Trial trial, try_model(job, base, model, 0, exact, evaluator));
-  if (trial.loss() > settings.max_loss) return over_limit(job, trial, settings.max_loss, "--keep-scales");
+  if (!trial.within(settings.max_loss)) return over_limit(job, trial, settings.max_loss, "--keep-scales");
   moved.trade.trials = {std::move(exact), std::move(trial)};
   job.variant.annotations[kScalesKept] = fmt::format("{} of {}", report.kept, report.kept + report.own);
   const double weights = static_cast<double>(std::max<std::uint64_t>(1, report.weights));

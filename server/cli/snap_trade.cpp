@@ -94,17 +94,21 @@ double Trial::loss() const {
   return most;
 }
 
+bool Trial::within(double max_loss) const {
+  constexpr double kRounding = 1e-9;
+  return loss() <= max_loss + kRounding;
+}
+
 const std::vector<double>& snap_steps() {
   static const std::vector<double> kSteps = {0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4};
   return kSteps;
 }
 
 std::optional<std::size_t> choose_trial(const std::vector<Trial>& trials, double max_loss) {
-  constexpr double kRounding = 1e-9;  // a loss of exactly the limit is within it
   std::optional<std::size_t> last;
   for (std::size_t i = 0; i < trials.size(); ++i) {
     if (trials[i].k == 0) continue;
-    if (trials[i].loss() > max_loss + kRounding) break;
+    if (!trials[i].within(max_loss)) break;
     last = i;
   }
   return last;

@@ -24,6 +24,8 @@ struct Trial {
 
   // In points: of the set that lost most, and never below 0. Without a set 0.
   double loss() const;
+  // A loss of exactly the limit is within it, however it was rounded.
+  bool within(double max_loss) const;
 };
 
 struct Trade {

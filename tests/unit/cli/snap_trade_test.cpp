@@ -24,6 +24,9 @@ TEST(SnapTrade, TheLossIsThatOfTheWorstSetAndNeverAGain) {
   EXPECT_NEAR(trial(1, 1, 0.93).loss(), 2.0, 1e-9);
   EXPECT_EQ(trial(1, 1, 0.99).loss(), 0.0);
   EXPECT_EQ(Trial{}.loss(), 0.0);
+  const Trial one_of_200{"kept", 0, 1, {{"golden", 0.675, 0.670}}};  // in doubles a little more than half a point
+  EXPECT_TRUE(one_of_200.within(0.5));
+  EXPECT_FALSE(one_of_200.within(0.499));
 }
 
 TEST(SnapTrade, StepsAreNumbersAboveZeroOrAuto) {
