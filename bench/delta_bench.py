@@ -21,6 +21,7 @@ from harness import Missing
 HERE = os.path.dirname(os.path.abspath(__file__))
 MAKE_GOAL, APPLY_GOAL = 10, 100  # MB of the new file a second of CPU
 MIB = 1 << 20
+TICK = 0.005  # time(1) counts in hundredths of a second
 # Where xdelta3 saves less than a tenth of a large file, bsdiff saves nothing either (its bzip2 is worse than zstd) and takes
 # minutes: it is measured once, in the first cell.
 BSDIFF_BYTES, BSDIFF_SHARE = 8 << 20, 0.9
@@ -173,7 +174,7 @@ def mean_rows(results):
 
 def speed_rows(results):
     """Whole processes, start and reading included. Memory beyond the mapped base: peak resident less the base's size."""
-    rates = {verb: sorted(r["plain"] / 1e6 / r["ours"][verb + "_s"] for r in results) for verb in ("make", "apply")}
+    rates = {verb: sorted(r["plain"] / 1e6 / max(r["ours"][verb + "_s"], TICK) for r in results) for verb in ("make", "apply")}
     beyond = max(r["ours"]["apply_mib"] - r["plain"] / MIB for r in results)
     rows = []
     for verb, goal in (("make", MAKE_GOAL), ("apply", APPLY_GOAL)):

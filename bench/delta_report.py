@@ -44,7 +44,7 @@ def tool_table(results):
         there = [(plain, f) for plain, f in rows if "bytes" in f]
         if not there:
             continue
-        rate = {verb: median(plain / 1e6 / max(f[verb + "_s"], 0.001) for plain, f in there) for verb in ("make", "apply")}
+        rate = {verb: median(plain / 1e6 / max(f[verb + "_s"], 0.005) for plain, f in there) for verb in ("make", "apply")}
         share = 100 * sum(f["bytes"] for _, f in there) / sum(plain for plain, _ in there)
         out.append(f"| {name} | {share:.1f} % | {rate['make']:.1f} | {rate['apply']:.0f} | {max(f['make_mib'] for _, f in there):.0f} MiB | "
                    f"{max(f['apply_mib'] for _, f in there):.0f} MiB | {len(rows) - len(there) or '-'} |")
