@@ -123,6 +123,7 @@ class Confidential(SceneTest):
     def test_1_a_release_arrives_survives_kills_and_is_plain_text_in_memory_alone(self):
         scene = self.scene
         out = self.publish("1")
+        self.assertTrue(files_with(MARKER, scene.path("packages")), "the search finds what is plain")
         self.assertEqual(files_with(MARKER, out), [])
         self.assertTrue(scene.tool.json("release", "show", scene.model, "1")["variants"][0]["encrypted"])
         self.assertEqual(os.stat(out + ".keys").st_mode & 0o777, 0o600)
