@@ -45,8 +45,8 @@ int main(int argc, char** argv) {
   options.listen[0].port = static_cast<std::uint16_t>(std::atoi(argv[1]));
   options.listen[1].port = static_cast<std::uint16_t>(std::atoi(argv[2]));
   options.listen[1].tls = true;
-  options.certificate_file = argv[3];
-  options.key_file = argv[4];
+  options.tls.certificate = argv[3];
+  options.tls.key = argv[4];
   options.threads = 1;
   const std::string path = argv[5];
   sigset_t set;

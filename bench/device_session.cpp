@@ -32,7 +32,7 @@ Result<std::string> post(net::BlockingHttpClient& client, std::string target, st
 Status run(char** argv) {
   net::ClientOptions options;
   options.base_url = argv[1];
-  options.ca_file = argv[2];
+  options.tls.authority = argv[2];
   TRY_ASSIGN(const auto client, net::BlockingHttpClient::create(options));
   const auto key = crypto::KeyPair::generate(system_rng());
   TRY_ASSIGN(const std::string challenge, post(*client, "/api/v1/device/challenge", "{}", ""));

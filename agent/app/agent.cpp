@@ -117,7 +117,9 @@ Status Agent::make_parts() {
   TRY(store->save_device_id(device_id_));
   net::ClientOptions options;
   options.base_url = settings_.server;
-  options.ca_file = settings_.ca;
+  options.tls = {settings_.client_certificate, settings_.client_key, settings_.ca};
+  options.deadline = std::chrono::seconds(settings_.request_seconds);
+  options.stall_timeout = std::chrono::seconds(settings_.stall_seconds);
   options.user_agent = "drover-agent";
   options.max_idle = 1;
   options.certificate_time = [this] {

@@ -19,6 +19,9 @@ constexpr std::array kInfos = {
     SettingInfo{"state", Type::text, "folder", "where everything of this device is kept; must be set"},
     SettingInfo{"server", Type::text, "URL", "https://host[:port] of the server; must be set"},
     SettingInfo{"ca", Type::text, "file", "PEM of who signed the server's certificate; default: the system's store"},
+    SettingInfo{"client_certificate", Type::text, "file",
+                "PEM chain that this device shows to a server that asks for one; default: none"},
+    SettingInfo{"client_key", Type::text, "file", "its private key, PEM"},
     SettingInfo{"trusted_root", Type::text, "file",
                 "root.json that this device trusts; needed at its first start only"},
     SettingInfo{"kind", Type::text, "", "kind of hardware, as releases name it; must be set"},
@@ -37,6 +40,10 @@ constexpr std::array kInfos = {
     SettingInfo{"jitter_percent", Type::number, "percent", "of the time between check-ins, at random; default 10", 0,
                 50},
     SettingInfo{"max_rate", Type::number, "bytes a second", "bound for downloads; default 0: none", 0, INT64_MAX},
+    SettingInfo{"request_seconds", Type::number, "seconds", "for a whole request that is no download; default 30", 1,
+                3600},
+    SettingInfo{"stall_seconds", Type::number, "seconds",
+                "a download is tried anew when less than 128 bytes a second come for so long; default 30", 1, 3600},
     SettingInfo{"metered", Type::truth, "",
                 "of a file that the device holds an earlier version of, fetch the delta or nothing; default false"},
     SettingInfo{"patcher", Type::text, "file", "program that applies deltas; default: drover-patch beside the agent"},
@@ -59,6 +66,8 @@ std::string* text_of(Settings& settings, std::string_view name) {
   if (name == "state") return &settings.state;
   if (name == "server") return &settings.server;
   if (name == "ca") return &settings.ca;
+  if (name == "client_certificate") return &settings.client_certificate;
+  if (name == "client_key") return &settings.client_key;
   if (name == "trusted_root") return &settings.trusted_root;
   if (name == "kind") return &settings.kind;
   if (name == "name") return &settings.name;
@@ -77,6 +86,8 @@ std::string* text_of(Settings& settings, std::string_view name) {
 
 std::int64_t* number_of(Settings& settings, std::string_view name) {
   if (name == "poll_seconds") return &settings.poll_seconds;
+  if (name == "request_seconds") return &settings.request_seconds;
+  if (name == "stall_seconds") return &settings.stall_seconds;
   return name == "max_rate" ? &settings.max_rate : &settings.jitter_percent;
 }
 
@@ -165,6 +176,8 @@ Status check(const Settings& settings) {
   if (settings.state.empty()) return wrong("state", "must be set");
   if (settings.server.empty()) return wrong("server", "must be set");
   if (settings.kind.empty()) return wrong("kind", "must be set");
+  if (settings.client_certificate.empty() != settings.client_key.empty())
+    return wrong("client_certificate", "and --client_key belong together: set both or neither");
   if (settings.name.size() > wire::kMaxName || settings.kind.size() > wire::kMaxName)
     return Error(Code::invalid_argument, "name or kind is too long");
   if (settings.attributes.size() > wire::kMaxAttributes) return wrong("attributes", "are too many");

@@ -18,6 +18,8 @@ struct Settings {
   std::string state;
   std::string server;
   std::string ca;
+  std::string client_certificate;
+  std::string client_key;
   std::string trusted_root;
   std::string name;
   std::string kind;
@@ -29,6 +31,8 @@ struct Settings {
   std::int64_t poll_seconds = 0;
   std::int64_t jitter_percent = 10;
   std::int64_t max_rate = 0;
+  std::int64_t request_seconds = 30;
+  std::int64_t stall_seconds = 30;
   bool metered = false;
   std::string patcher;
   std::string validator;

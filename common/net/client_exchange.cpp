@@ -28,7 +28,7 @@ Exchange::Exchange(asio::any_io_executor executor, const ClientOptions& options,
       url_(url),
       tls_(tls),
       request_(request),
-      watch_(std::make_shared<Watch>(executor_, request.deadline)),
+      watch_(std::make_shared<Watch>(executor_, request.deadline.count() > 0 ? request.deadline : options.deadline)),
       block_(std::make_unique<char[]>(kBlock)) {
   watch_->start([this] { cut(); });
 }

@@ -58,11 +58,16 @@ asio::awaitable<bool> Connection::shake_hands() {
   if (!transport_.begin_server_tls(*context)) co_return false;
   for (;;) {
     const Io state = transport_.handshake();
-    if (state == Io::done) co_return true;
+    if (state == Io::done) break;
     if (state == Io::closed || state == Io::failed) co_return false;
     co_await transport_.wait(state);
     if (expired_) co_return false;
   }
+  std::optional<std::string> name = transport_.peer_name();
+  request_.certified = name.has_value();
+  client_name_ = std::move(name).value_or(std::string());
+  request_.client_name = client_name_;
+  co_return true;
 }
 
 // One loop for all requests of a connection: no frame is made for a request that the fast path answers.

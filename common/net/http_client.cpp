@@ -135,7 +135,7 @@ Result<std::unique_ptr<HttpClient>> HttpClient::create(asio::any_io_executor exe
   TRY_ASSIGN(Url url, Url::parse(options.base_url));
   std::shared_ptr<TlsContext> tls;
   if (url.tls) {
-    TRY_ASSIGN(tls, TlsContext::client(options.ca_file));
+    TRY_ASSIGN(tls, TlsContext::client(options.tls));
   }
   return std::unique_ptr<HttpClient>(
       std::make_unique<Client>(std::move(executor), std::move(options), std::move(url), std::move(tls)));

@@ -24,18 +24,20 @@
 #include <variant>
 
 #include "common/net/http.h"
+#include "common/net/tls_files.h"
 #include "common/time/clock.h"
 
 namespace drover::net {
 
 struct ClientOptions {
   std::string base_url;  // "https://host[:port][/prefix]" or "http://..."
-  std::string ca_file;   // PEM; empty: the system's store
+  TlsFiles tls;          // authority of the server, empty: the system's store; a certificate of its own if it has one
   // What the dates of the server's certificate are judged by; nothing: not at all, for a machine that does not know
   // what time it is. Asked for each connection. Empty: the machine's clock.
   std::function<std::optional<WallTime>()> certificate_time{};
   std::string user_agent = "drover";
   std::chrono::milliseconds connect_timeout{10'000};  // name, TCP and TLS together
+  std::chrono::milliseconds deadline{30'000};         // of a request that has none of its own
   std::chrono::milliseconds stall_timeout{30'000};    // a transfer below min_rate for so long is given up
   std::uint32_t min_rate = 128;                       // bytes a second, measured over stall_timeout
   std::size_t max_idle = 2;                           // connections kept
@@ -69,8 +71,8 @@ struct ClientRequest {
   std::string target;   // appended to the base URL: "/api/v1/...", encoded
   HeaderLines headers;  // Host, Content-Length, User-Agent and Connection are added
   std::variant<std::string, FileBody> body;
-  std::chrono::milliseconds deadline{30'000};  // whole request with its answer; with a sink choose hours: stalls are
-                                               // found by min_rate
+  std::chrono::milliseconds deadline{0};       // whole request with its answer; 0: the options' one. With a sink choose
+                                               // hours: stalls are found by min_rate
   std::size_t max_body = 1024 * 1024;          // of a body kept in memory
   std::uint64_t max_streamed = UINT64_MAX;     // of a body that goes to the sink
   ResponseSink* sink = nullptr;                // must live until send() has returned

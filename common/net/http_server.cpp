@@ -25,7 +25,8 @@ class Server final : public HttpServer {
   ~Server() override { stop(std::chrono::milliseconds(0)); }
 
   Status open() {
-    TRY(load_certificates());
+    TRY_ASSIGN(std::shared_ptr<TlsContext> context, make_tls());
+    use(std::move(context));
     unsigned threads = shared_.options.threads;
     if (threads == 0) threads = std::max(1u, std::thread::hardware_concurrency());
     for (unsigned i = 0; i < std::min(threads, kMaxThreads); ++i) workers_.push_back(std::make_unique<Worker>(shared_));
@@ -58,7 +59,19 @@ class Server final : public HttpServer {
     return all;
   }
 
-  Status reload_certificates() override { return load_certificates(); }
+  Status reload_certificates() override {
+    TRY_ASSIGN(std::shared_ptr<TlsContext> context, make_tls());
+    if (context && context->expires() <= system_clock().wall())
+      return Error(Code::metadata_expired, "the certificate " + shared_.options.tls.certificate + " ended at " +
+                                               format_time(context->expires()));
+    use(std::move(context));
+    return {};
+  }
+
+  WallTime certificate_expires() const override {
+    const auto context = shared_.tls();
+    return context ? context->expires() : WallTime::max();
+  }
 
   std::vector<boost::asio::any_io_executor> executors() override {
     std::vector<boost::asio::any_io_executor> out;
@@ -70,14 +83,16 @@ class Server final : public HttpServer {
   const HttpServerStats& stats() const override { return shared_.stats; }
 
  private:
-  Status load_certificates() {
+  // Null when nothing listens with TLS.
+  Result<std::shared_ptr<TlsContext>> make_tls() const {
     bool wanted = false;
     for (const Listen& where : shared_.options.listen) wanted = wanted || where.tls;
-    if (!wanted) return {};
-    TRY_ASSIGN(auto context, TlsContext::server(shared_.options.certificate_file, shared_.options.key_file));
+    return wanted ? TlsContext::server(shared_.options.tls) : std::shared_ptr<TlsContext>();
+  }
+
+  void use(std::shared_ptr<TlsContext> context) {
     const std::lock_guard lock(shared_.tls_mutex);
     shared_.tls_context = std::move(context);
-    return {};
   }
 
   // With SO_REUSEPORT a second server on the same port would not be noticed. This listens once without it.

@@ -21,6 +21,8 @@
 #include <vector>
 
 #include "common/net/http.h"
+#include "common/net/tls_files.h"
+#include "common/time/clock.h"
 
 namespace drover::net {
 
@@ -46,6 +48,8 @@ class Request {
   BodyReader* stream = nullptr;  // set when the plan says so
   std::string_view remote;       // the peer's address as text, without the port
   bool secure = false;           // came over TLS
+  bool certified = false;        // the client has shown a certificate of the listener's client authority
+  std::string_view client_name;  // the common name in it
   std::any context;              // for handlers (who is calling, matched route, ...); emptied for each request
 
   // Value of the first header of that name (case does not matter); empty when absent.
@@ -112,8 +116,7 @@ struct Listen {
 
 struct HttpServerOptions {
   std::vector<Listen> listen;
-  std::string certificate_file;  // PEM chain; needed for TLS
-  std::string key_file;          // PEM
+  TlsFiles tls;                  // certificate and key are needed for TLS; with an authority clients may show one too
   unsigned threads = 0;          // 0: one a core
   std::uint32_t max_connections = 20000;  // more are closed at once; each idle one costs a few KiB
   std::size_t max_header = 16 * 1024;     // request line and headers
@@ -143,8 +146,11 @@ class HttpServer {
   // that still wait for other threads stand still from now on, and end with the server: end those threads in between.
   // What a handler waits for elsewhere (a database thread) must still be alive then: end such services after this.
   virtual bool stop(std::chrono::milliseconds deadline) = 0;
-  // Loads certificate and key again, for new connections. The old ones stay when the files are wrong.
+  // Loads the TLS files again, for new connections; open ones live on with what they have. The old files stay in use
+  // when the new ones are wrong, do not belong together (invalid_argument) or have expired (metadata_expired).
   virtual Status reload_certificates() = 0;
+  // When the certificate in use ends; the end of time without TLS.
+  virtual WallTime certificate_expires() const = 0;
   // The io threads' executors, for long-lived coroutines of the application (they end with the server).
   virtual std::vector<boost::asio::any_io_executor> executors() = 0;
   virtual const HttpServerStats& stats() const = 0;

@@ -142,6 +142,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   Transport transport_;
   const bool tls_;
   std::string remote_;
+  std::string client_name_;
 
   MonoTime deadline_ = MonoTime::max();
   bool expired_ = false;

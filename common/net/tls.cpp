@@ -1,10 +1,12 @@
 // Certificates, protocol versions and the socket side of OpenSSL.
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509err.h>
 #include <openssl/x509v3.h>
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <ctime>
 
 #include "common/net/transport_impl.h"
 
@@ -96,8 +98,43 @@ SSL* make_ssl(const TlsContext& context, int fd) {
 
 TlsContext::~TlsContext() { SSL_CTX_free(context_); }
 
-Result<std::shared_ptr<TlsContext>> TlsContext::server(const std::string& certificate_file,
-                                                       const std::string& key_file) {
+WallTime TlsContext::expires() const {
+  const X509* certificate = SSL_CTX_get0_certificate(context_);
+  tm time{};
+  if (certificate == nullptr || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &time) != 1) return WallTime::max();
+  return WallTime(std::chrono::seconds(timegm(&time)));
+}
+
+namespace {
+
+Status use_own_certificate(SSL_CTX* context, const TlsFiles& files) {
+  if (SSL_CTX_use_certificate_chain_file(context, files.certificate.c_str()) != 1)
+    return Error(Code::io, "certificate " + files.certificate + ": " + openssl_error());
+  if (SSL_CTX_use_PrivateKey_file(context, files.key.c_str(), SSL_FILETYPE_PEM) == 1 &&
+      SSL_CTX_check_private_key(context) == 1)
+    return {};
+  const int reason = ERR_GET_REASON(ERR_peek_last_error());
+  if (reason != X509_R_KEY_VALUES_MISMATCH && reason != X509_R_KEY_TYPE_MISMATCH)
+    return Error(Code::io, "private key " + files.key + ": " + openssl_error());
+  ERR_clear_error();
+  return Error(Code::invalid_argument, "private key " + files.key + " does not belong to " + files.certificate);
+}
+
+// A client that shows no certificate is let in: which addresses need one is not for this layer to say.
+Status ask_for_certificates(SSL_CTX* context, const std::string& authority) {
+  STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(authority.c_str());
+  if (names == nullptr || SSL_CTX_load_verify_file(context, authority.c_str()) != 1) {
+    sk_X509_NAME_pop_free(names, X509_NAME_free);
+    return Error(Code::io, "authority of clients " + authority + ": " + openssl_error());
+  }
+  SSL_CTX_set_client_CA_list(context, names);
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+  return {};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<TlsContext>> TlsContext::server(const TlsFiles& files) {
   ERR_clear_error();
   auto context = make_context(TLS_server_method());
   if (!context) return Error(Code::internal, openssl_error());
@@ -107,23 +144,20 @@ Result<std::shared_ptr<TlsContext>> TlsContext::server(const std::string& certif
   SSL_CTX_set_options(context->get(), SSL_OP_NO_TICKET);
   SSL_CTX_set_num_tickets(context->get(), 0);
   SSL_CTX_set_alpn_select_cb(context->get(), choose_http11, nullptr);
-  if (SSL_CTX_use_certificate_chain_file(context->get(), certificate_file.c_str()) != 1)
-    return Error(Code::io, "certificate " + certificate_file + ": " + openssl_error());
-  if (SSL_CTX_use_PrivateKey_file(context->get(), key_file.c_str(), SSL_FILETYPE_PEM) != 1)
-    return Error(Code::io, "private key " + key_file + ": " + openssl_error());
-  if (SSL_CTX_check_private_key(context->get()) != 1)
-    return Error(Code::invalid_argument, "private key " + key_file + " does not belong to " + certificate_file);
+  TRY(use_own_certificate(context->get(), files));
+  if (!files.authority.empty()) TRY(ask_for_certificates(context->get(), files.authority));
   return context;
 }
 
-Result<std::shared_ptr<TlsContext>> TlsContext::client(const std::string& ca_file) {
+Result<std::shared_ptr<TlsContext>> TlsContext::client(const TlsFiles& files) {
   ERR_clear_error();
   auto context = make_context(TLS_client_method());
   if (!context) return Error(Code::internal, openssl_error());
-  const int loaded = ca_file.empty() ? SSL_CTX_set_default_verify_paths(context->get())
-                                     : SSL_CTX_load_verify_file(context->get(), ca_file.c_str());
-  if (loaded != 1) return Error(Code::io, "CA certificates " + ca_file + ": " + openssl_error());
+  const int loaded = files.authority.empty() ? SSL_CTX_set_default_verify_paths(context->get())
+                                             : SSL_CTX_load_verify_file(context->get(), files.authority.c_str());
+  if (loaded != 1) return Error(Code::io, "CA certificates " + files.authority + ": " + openssl_error());
   SSL_CTX_set_verify(context->get(), SSL_VERIFY_PEER, nullptr);
+  if (!files.certificate.empty()) TRY(use_own_certificate(context->get(), files));
   return context;
 }
 
@@ -155,6 +189,19 @@ void Transport::judge_dates(std::optional<WallTime> time) {
 Io Transport::handshake() {
   ERR_clear_error();
   return ssl_result(SSL_do_handshake(ssl_)).state;
+}
+
+std::optional<std::string> Transport::peer_name() const {
+  const X509* certificate = ssl_ != nullptr ? SSL_get0_peer_certificate(ssl_) : nullptr;
+  if (certificate == nullptr || SSL_get_verify_result(ssl_) != X509_V_OK) return std::nullopt;
+  const X509_NAME* subject = X509_get_subject_name(certificate);
+  const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+  const X509_NAME_ENTRY* entry = at >= 0 ? X509_NAME_get_entry(subject, at) : nullptr;
+  unsigned char* text = nullptr;
+  const int size = entry != nullptr ? ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(entry)) : -1;
+  std::string name(reinterpret_cast<const char*>(text), size > 0 ? static_cast<std::size_t>(size) : 0);
+  OPENSSL_free(text);
+  return name;
 }
 
 std::string Transport::handshake_failure(bool& untrusted) const {

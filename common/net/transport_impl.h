@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "common/base/result.h"
+#include "common/net/tls_files.h"
 #include "common/time/clock.h"
 
 struct ssl_st;
@@ -22,14 +23,18 @@ namespace drover::net::detail {
 // Certificates and protocol versions (TLS 1.2 and 1.3, AEAD ciphers with forward secrecy only). Thread-safe.
 class TlsContext {
  public:
-  static Result<std::shared_ptr<TlsContext>> server(const std::string& certificate_file, const std::string& key_file);
-  // Checks the server's certificate against `ca_file`, or against the system's store when it is empty.
-  static Result<std::shared_ptr<TlsContext>> client(const std::string& ca_file);
+  // With an authority clients are asked for a certificate: one of another authority ends the handshake, none does not.
+  static Result<std::shared_ptr<TlsContext>> server(const TlsFiles& files);
+  // Checks the server's certificate against the authority, or against the system's store when none is named. Shows its
+  // own certificate when it has one and is asked.
+  static Result<std::shared_ptr<TlsContext>> client(const TlsFiles& files);
   explicit TlsContext(ssl_ctx_st* context) : context_(context) {}
   ~TlsContext();
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
   ssl_ctx_st* get() const { return context_; }
+  // When its own certificate ends; the end of time when it has none.
+  WallTime expires() const;
 
  private:
   ssl_ctx_st* context_;
@@ -58,6 +63,8 @@ class Transport {
   bool tls() const { return ssl_ != nullptr; }
   // Why the last handshake failed, for people; `untrusted` is set when it was the peer's certificate.
   std::string handshake_failure(bool& untrusted) const;
+  // The common name in the certificate that the peer has shown and that was verified; nullopt: it has shown none.
+  std::optional<std::string> peer_name() const;
 
   // None of these blocks. want_* says what to wait for before the same call is made again (a write with the same bytes).
   IoResult read(char* data, std::size_t size);

@@ -15,6 +15,8 @@
 #include "common/time/clock.h"
 #include "server/api/busy.h"
 #include "server/api/online_keys.h"
+#include "server/api/peer.h"
+#include "server/api/refusals.h"
 #include "server/api/throttle.h"
 #include "server/api/trust_state.h"
 #include "server/deltas/deltas.h"
@@ -40,6 +42,8 @@ struct Settings {
   std::filesystem::path wrapping_key{};                    // to which content keys are sealed; read for each use
   std::chrono::seconds expiry_warn{30 * 24 * 3600};        // before the end of root, targets or a model's role
   std::chrono::seconds expiry_urgent{7 * 24 * 3600};
+  bool device_certificates = false;                        // devices must show a client certificate
+  ProxyTrust proxies{};                                    // whose word about clients is taken
 
   release::LeadTimes leads() const { return {expiry_warn, expiry_urgent, snapshot, timestamp}; }
 };
@@ -74,6 +78,7 @@ struct Api {
   Counters counters{metrics};
   TrustState trust{*keys.online, metrics, clock};
   Throttle throttle{};
+  Refusals refusals{};
   Busy uploads{};
   // {"poll_seconds":n}: what every idle check-in is answered.
   std::shared_ptr<const std::string> idle_answer{};

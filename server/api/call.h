@@ -22,6 +22,7 @@ struct Call {
   auth::Principal who;
   std::vector<std::string> params;  // of the path, in order, decoded
   std::optional<Claims> session;    // of a device
+  Peer peer{};
 
   const std::string& param(std::size_t i) const { return params[i]; }
 };

@@ -59,6 +59,11 @@ Result<Effect> carry_out(store::Writer& writer, const ChangeFn& fn, const Repeti
   return effect;
 }
 
+std::string role_of(const auth::Principal& who, std::string_view nobody) {
+  if (who.kind == auth::Principal::Kind::person) return std::string(auth::to_text(who.role));
+  return std::string(who.kind == auth::Principal::Kind::device ? "device" : nobody);
+}
+
 }  // namespace
 
 Effect json_effect(int status, const nlohmann::json& body) {
@@ -90,23 +95,26 @@ Status record(store::Writer& writer, const auth::Principal& who, const Effect& e
   audit::Event event;
   event.at = now;
   event.actor = who.name;
-  event.role = who.kind == auth::Principal::Kind::person   ? std::string(auth::to_text(who.role))
-               : who.kind == auth::Principal::Kind::device ? "device"
-                                                           : "server";
+  event.role = role_of(who, "server");
   event.action = effect.action;
   event.subject = effect.subject;
   event.detail = effect.detail;
   return writer.audit.insert(audit::append(head, std::move(event)));
 }
 
-boost::asio::awaitable<void> record_refusal(Api& api, const Call& call, Code code) {
+boost::asio::awaitable<void> record_refusal(Api& api, const Call& call, Error why) {
+  const std::string from = address_key(call.peer.address);
+  if (!api.refusals.admits(call.who, from, why.code(), api.clock.mono())) co_return;
+  const bool nobody = call.who.kind == auth::Principal::Kind::nobody;
   audit::Event event;
   event.at = api.clock.wall();
-  event.actor = call.who.name;
-  event.role = call.who.kind == auth::Principal::Kind::person ? auth::to_text(call.who.role) : "device";
+  event.actor = nobody ? std::string(call.peer.address) : call.who.name;
+  event.role = role_of(call.who, "nobody");
   event.action = call.route;
   event.subject = call.request.path;
-  event.outcome = code_name(code);
+  event.detail = why.message();
+  if (!nobody) event.detail.append(" (from ").append(call.peer.address).append(")");
+  event.outcome = code_name(why.code());
   store::WriteFn<void> write = [event = std::move(event)](store::Writer& writer) -> Status {
     TRY_ASSIGN(const audit::Head head, writer.audit.head());
     return writer.audit.insert(audit::append(head, event));

@@ -27,7 +27,7 @@ Answer change(Api& api, const Call& call, ChangeFn fn);
 
 // A line of its own in the audit log, in the transaction that is open.
 Status record(store::Writer& writer, const auth::Principal& who, const Effect& effect, WallTime now);
-// What was refused, by whom; in a transaction of its own.
-boost::asio::awaitable<void> record_refusal(Api& api, const Call& call, Code code);
+// What was refused, by whom and why, if the budget of server/api/refusals.h allows; in a transaction of its own.
+boost::asio::awaitable<void> record_refusal(Api& api, const Call& call, Error why);
 
 }  // namespace drover::api

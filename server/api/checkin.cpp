@@ -209,6 +209,8 @@ bool answer_idle_checkin(Api& api, const net::Request& request, net::Response& r
   if (!claims || claims->revision != api.store.revision() || claims->identity_digest != body->identity_digest ||
       claims->assignment_version != body->assignment_version || wants_renewal(*claims, api.settings.session, now))
     return false;
+  if (!check_certificate(peer_of(request, api.settings.proxies), claims->device_id, api.settings.device_certificates))
+    return false;  // the router says why
   api.store.seen(claims->device_no);
   api.counters.checkins_idle.add();
   response.content_type = kJson;

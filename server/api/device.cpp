@@ -19,7 +19,9 @@ struct Joining {
   WallTime now{};
 };
 
-Result<Joining> prove(const Api& api, const net::Request& http) {
+// Names the device in `call` as soon as it has proved who it is.
+Result<Joining> prove(const Api& api, Call& call) {
+  const net::Request& http = call.request;
   Joining in;
   in.now = api.clock.wall();
   TRY_ASSIGN(in.request, wire::decode_session_request(http.body));
@@ -31,6 +33,9 @@ Result<Joining> prove(const Api& api, const net::Request& http) {
   if (!crypto::verify(in.key, as_bytes(message), signature))
     return Error(Code::bad_signature, "the challenge is not signed by this key");
   in.id = crypto::device_id(in.key);
+  call.who.kind = auth::Principal::Kind::device;
+  call.who.id = call.who.name = in.id;
+  TRY(check_certificate(call.peer, in.id, api.settings.device_certificates));
   if (!release::is_kind(in.request.kind))
     return Error(Code::invalid_argument, "kind must be a short name of small letters, digits and . _ -");
   return in;
@@ -154,9 +159,9 @@ Answer post_challenge(Api& api, Call& call) {
 }
 
 Answer post_session(Api& api, Call& call) {
-  CO_TRY_ASSIGN(Joining joining, prove(api, call.request));
+  CO_TRY_ASSIGN(Joining joining, prove(api, call));
   const auto in = std::make_shared<const Joining>(std::move(joining));
-  const std::string remote(call.request.remote);
+  const std::string from = address_key(call.peer.address);
   store::ReadFn<std::optional<store::Device>> find = [in](const store::Reader& reader) {
     return reader.devices.find_id(in->id);
   };
@@ -165,10 +170,12 @@ Answer post_session(Api& api, Call& call) {
   if (!writer_needed(*known, *in)) co_return open(api, **known, in->now);
   store::WriteFn<store::Device> write = [&api, in](store::Writer& writer) { return join(api, writer, *in); };
   Result<store::Device> device = co_await api.store.write(std::move(write));
-  if (!device) {
-    if (device.error().code() == Code::permission_denied) api.throttle.failed(remote, api.clock.mono());
-    co_return std::move(device).error();
+  if (!device && device.error().code() == Code::permission_denied) {
+    if (!api.throttle.allows(from, api.clock.mono()))
+      co_return Error(Code::rate_limited, "too many wrong enrolment tokens from this address; wait a minute");
+    api.throttle.failed(from, api.clock.mono());
   }
+  if (!device) co_return std::move(device).error();
   co_return open(api, *device, in->now);
 }
 

@@ -75,20 +75,17 @@ Effect published_effect(const Publication& publication, const PublishedVersions&
   return effect;
 }
 
-boost::asio::awaitable<Status> authorise_files(Api& api, Call& call, const Publication& publication) {
+Status authorise_files(const Call& call, const Publication& publication) {
   for (const SignedFile& file : publication.files()) {
-    const auth::Decision allowed = auth::authorise_publication(call.who, file.role);
-    if (allowed.allowed) continue;
-    co_await record_refusal(api, call, allowed.code);
-    co_return Error(allowed.code, allowed.why);
+    auth::Decision allowed = auth::authorise_publication(call.who, file.role);
+    if (!allowed.allowed) return Error(allowed.code, std::move(allowed.why));
   }
-  co_return Status();
+  return {};
 }
 
 Answer publish_files(Api& api, Call& call, Publication files) {
   const auto publication = std::make_shared<const Publication>(std::move(files));
-  Status ready = co_await authorise_files(api, call, *publication);
-  if (!ready) co_return std::move(ready).error();
+  CO_TRY(authorise_files(call, *publication));
   store::ReadFn<void> precheck = [&api, publication, now = api.clock.wall()](const store::Reader& reader) {
     return check_publication(*api.keys.online, reader.metadata, *publication, now);
   };

@@ -52,12 +52,12 @@ Result<Effect> create(store::Writer& writer, const store::TokenRow& token, const
   return effect;
 }
 
-Result<Effect> remove(store::Writer& writer, const std::string& id) {
+Result<Effect> remove(store::Writer& writer, const std::string& id, WallTime now) {
   TRY_ASSIGN(const auto tokens, writer.tokens.all());
   int admins = 0;
   bool is_admin = false;
   for (const store::TokenRow& token : tokens) {
-    if (token.role != auth::Role::admin) continue;
+    if (token.role != auth::Role::admin || now >= token.expires) continue;  // one that has expired opens nothing
     ++admins;
     is_admin = is_admin || token.id == id;
   }
@@ -101,7 +101,7 @@ Answer post_token(Api& api, Call& call) {
 }
 
 Answer delete_token(Api& api, Call& call) {
-  ChangeFn fn = [id = call.param(0)](store::Writer& writer) { return remove(writer, id); };
+  ChangeFn fn = [id = call.param(0), now = api.clock.wall()](store::Writer& writer) { return remove(writer, id, now); };
   co_return co_await change(api, call, std::move(fn));
 }
 

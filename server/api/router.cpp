@@ -19,6 +19,7 @@ constexpr std::uint64_t kSmallBody = 64 * 1024;
 constexpr std::uint64_t kGroupBody = 1 << 20;
 constexpr std::uint64_t kUploadBody = std::uint64_t{1} << 40;
 constexpr std::size_t kMaxSegments = 8;
+constexpr std::string_view kHsts = "max-age=31536000";  // a year
 
 struct Row {
   std::string_view id;  // as in auth::routes()
@@ -157,6 +158,7 @@ Status identify_person(Api& api, Call& call, std::string_view token) {
 
 Status identify_device(Api& api, Call& call, std::string_view token) {
   TRY_ASSIGN(Claims claims, open_session(api.keys.session, token, api.clock.wall()));
+  TRY(check_certificate(call.peer, claims.device_id, api.settings.device_certificates));
   call.who.kind = auth::Principal::Kind::device;
   call.who.id = call.who.name = claims.device_id;
   call.session = std::move(claims);
@@ -169,9 +171,10 @@ Status identify(Api& api, Call& call) {
   if (token.empty()) return {};
   Status status = auth::is_token(token) ? identify_person(api, call, token) : identify_device(api, call, token);
   if (status) return status;
-  if (!api.throttle.allows(call.request.remote, api.clock.mono()))
+  const std::string from = address_key(call.peer.address);
+  if (!api.throttle.allows(from, api.clock.mono()))
     return Error(Code::rate_limited, "too many wrong tokens from this address; wait a minute");
-  api.throttle.failed(call.request.remote, api.clock.mono());
+  api.throttle.failed(from, api.clock.mono());
   return status;
 }
 
@@ -198,25 +201,43 @@ net::Response no_route(const Match& match) {
   return net::problem_response(405, Code::unsupported, "this address does not know that method");
 }
 
+Status authorise(const Call& call) {
+  auth::Decision decision = auth::authorise(call.who, call.route);
+  if (decision.allowed) return {};
+  return Error(decision.code, std::move(decision.why));
+}
+
+boost::asio::awaitable<net::Response> refuse(Api& api, const Call& call, Error why) {
+  if (Refusals::is_refusal(why.code())) {
+    api.counters.refused.add();
+    co_await record_refusal(api, call, why);
+  }
+  co_return problem(call, why);
+}
+
 boost::asio::awaitable<net::Response> handle(Api& api, net::Request& request) {
   std::vector<std::string_view> raw;
   raw.reserve(kMaxSegments);
   const Match match = match_route(request.method, request.path, &raw);
   if (match.row == nullptr) co_return no_route(match);
-  Call call{request, match.row->id, auth::Principal(), std::vector<std::string>(), std::nullopt};
+  Call call{request,           match.row->id,
+            auth::Principal(), std::vector<std::string>(),
+            std::nullopt,      peer_of(request, api.settings.proxies)};
   Status ready = decode_params(call, raw);
   if (ready) ready = identify(api, call);
-  if (!ready) co_return problem(call, ready.error());
-  const auth::Decision decision = auth::authorise(call.who, call.route);
-  if (!decision.allowed) {
-    api.counters.refused.add();
-    if (decision.code == Code::permission_denied) co_await record_refusal(api, call, decision.code);
-    const Error refused(decision.code, decision.why);
-    co_return problem(call, refused);
-  }
+  if (ready) ready = authorise(call);
+  if (!ready) co_return co_await refuse(api, call, ready.error());
   Result<net::Response> response = co_await match.row->handler(api, call);
-  if (!response) co_return problem(call, response.error());
+  if (!response) co_return co_await refuse(api, call, response.error());
   co_return std::move(*response);
+}
+
+// For browsers: who came over TLS comes only so from then on, and nothing is taken for another type than it has.
+boost::asio::awaitable<net::Response> respond(Api& api, net::Request& request) {
+  net::Response response = co_await handle(api, request);
+  response.headers.add("X-Content-Type-Options", "nosniff");
+  if (request.secure) response.headers.add("Strict-Transport-Security", kHsts);
+  co_return response;
 }
 
 }  // namespace
@@ -230,7 +251,7 @@ Counters::Counters(metrics::Registry& registry)
                                         "Reports not taken since their counter did not go on: a device's disk was "
                                         "brought back from a copy, or two devices hold one key")),
       assignments(registry.counter("drover_assignments_total", "Assignments signed")),
-      refused(registry.counter("drover_refused_total", "Requests without the right")),
+      refused(registry.counter("drover_refused_total", "Requests refused for want of credentials, right or trust")),
       blobs_served(registry.counter("drover_blob_served_total", "Downloads of whole files begun (of 4 KiB and more)")),
       deltas_served(registry.counter("drover_delta_served_total", "Downloads of deltas begun")),
       updates(registry.counter("drover_updates_total", "Deployments in place of an earlier release that have ended")),
@@ -254,7 +275,7 @@ void Counters::add(const wire::Savings& savings) {
 }
 
 net::Handler make_handler(Api& api) {
-  return [&api](net::Request& request) { return handle(api, request); };
+  return [&api](net::Request& request) { return respond(api, request); };
 }
 
 net::FastPath make_fast_path(Api& api) {

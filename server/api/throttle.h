@@ -1,4 +1,5 @@
-// Slows down whoever tries tokens: after some wrong ones an address is refused for a while. Thread-safe, bounded.
+// Slows down whoever tries tokens: after some wrong ones an address is refused for a while. And in general a budget for
+// each of many names in a window of time. Thread-safe, bounded.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +18,8 @@ class Throttle {
   static constexpr std::chrono::seconds kWindow{60};      // and for how long they count
   static constexpr std::size_t kMaxAddresses = 10'000;    // beyond it all are forgotten: nobody fills the memory
 
+  explicit Throttle(int free = kFree, std::chrono::seconds window = kWindow) : free_(free), window_(window) {}
+
   // False while the address must wait.
   bool allows(std::string_view address, MonoTime now);
   void failed(std::string_view address, MonoTime now);
@@ -26,6 +29,8 @@ class Throttle {
     MonoTime since{};
     int failures = 0;
   };
+  const int free_;
+  const std::chrono::seconds window_;
   std::mutex mutex_;
   std::unordered_map<std::string, Entry> entries_;
 };

@@ -40,7 +40,11 @@ Result<Effect> begin(store::Writer& writer, const store::UploadRow& row) {
   TRY_ASSIGN(const std::int64_t count, writer.uploads.count());
   if (count >= store::kMaxUploads) return Error(Code::unavailable, "too many uploads are under way; try again later");
   TRY(writer.uploads.insert(row));
-  return state_of(row, 201);
+  Effect effect = state_of(row, 201);
+  effect.action = "upload.begin";
+  effect.subject = row.digest;
+  effect.detail = std::to_string(row.size) + " bytes";
+  return effect;
 }
 
 boost::asio::awaitable<Result<store::UploadRow>> find_upload(Api& api, std::string id) {
@@ -88,7 +92,20 @@ boost::asio::awaitable<Status> note_stored(Api& api, std::string id, std::uint64
   co_return co_await api.store.write(std::move(write));
 }
 
-boost::asio::awaitable<Status> complete(Api& api, const store::UploadRow row) {
+// The upload is over; when the blob is there, that is a change like others.
+store::WriteFn<void> ending(const store::UploadRow& row, const auth::Principal& who, bool there, WallTime now) {
+  return [row, who, there, now](store::Writer& writer) -> Status {
+    TRY(writer.uploads.remove(row.id));
+    if (!there) return {};
+    Effect effect;
+    effect.action = "blob.store";
+    effect.subject = row.digest;
+    effect.detail = std::to_string(row.size) + " bytes";
+    return record(writer, who, effect, now);
+  };
+}
+
+boost::asio::awaitable<Status> complete(Api& api, const store::UploadRow row, const auth::Principal who) {
   CO_TRY_ASSIGN(const crypto::Digest digest, crypto::Digest::parse(row.digest));
   async::BlockingFn<void> finish = [&api, id = row.id, digest, size = row.size] {
     return api.blobs.finish(id, digest, size);
@@ -97,7 +114,7 @@ boost::asio::awaitable<Status> complete(Api& api, const store::UploadRow row) {
   const bool dropped = !finished && (finished.error().code() == Code::digest_mismatch ||
                                      finished.error().code() == Code::size_mismatch);
   if (!finished && !dropped) co_return finished;
-  store::WriteFn<void> write = [id = row.id](store::Writer& writer) { return writer.uploads.remove(id); };
+  store::WriteFn<void> write = ending(row, who, finished.has_value(), api.clock.wall());
   const Status removed = co_await api.store.write(std::move(write));
   co_return finished ? removed : finished;
 }
@@ -148,7 +165,7 @@ Answer patch_upload(Api& api, Call& call) {
   if (!noted) co_return std::move(noted).error();
   const bool all = *at == row->size;
   if (all) {
-    Status completed = co_await complete(api, *row);
+    Status completed = co_await complete(api, *row, call.who);
     if (!completed) co_return std::move(completed).error();
   }
   const nlohmann::json body = {{"id", row->id}, {"offset", *at}, {"size", row->size}, {"complete", all}};

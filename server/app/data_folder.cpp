@@ -9,6 +9,7 @@
 #include "common/crypto/key_file.h"
 #include "common/crypto/secret.h"
 #include "server/api/call.h"
+#include "server/api/change.h"
 #include "server/auth/token.h"
 
 namespace drover::server {
@@ -60,26 +61,38 @@ Result<api::Keys> load_keys(const DataFolder& data, Rng& rng) {
   return api::Keys{session.seed(), std::move(online)};
 }
 
-Result<std::string> first_admin_token(store::Store& store, const std::string& file, const Clock& clock, Rng& rng) {
-  if (!store.control()->tokens.empty()) return std::string();
+Result<std::string> admin_token(store::Store& store, const std::string& name, const std::string& file,
+                                const Clock& clock, Rng& rng) {
   std::string text = crypto::random_token(auth::kTokenPrefix, rng);
   store::TokenRow token;
   TRY_ASSIGN(token.hash, auth::token_hash(text));
   token.id = api::random_id("t-", rng);
-  token.name = "first admin";
+  token.name = name;
   token.role = auth::Role::admin;
   token.created_at = clock.wall();
   token.expires = token.created_at + kAdminTokenLife;
   store::WriteFn<void> write = [token](store::Writer& writer) -> Status {
     writer.control_changed();
-    return writer.tokens.insert(token);
+    TRY(writer.tokens.insert(token));
+    api::Effect effect;
+    effect.action = "token.create";
+    effect.subject = token.id;
+    effect.detail = token.name + " as admin, made on the server itself";
+    auth::Principal server;
+    server.name = "server";
+    return api::record(writer, server, effect, token.created_at);
   };
   TRY(store.write_now(write));
   if (file.empty()) return text;
   std::error_code ignored;
-  fs::remove(file, ignored);  // of an earlier data folder; there is no other admin yet
+  fs::remove(file, ignored);  // of an earlier data folder, or one that has expired
   TRY(write_secret(file, text + "\n"));
   return std::string();
+}
+
+Result<std::string> first_admin_token(store::Store& store, const std::string& file, const Clock& clock, Rng& rng) {
+  if (!store.control()->tokens.empty()) return std::string();
+  return admin_token(store, "first admin", file, clock, rng);
 }
 
 }  // namespace drover::server

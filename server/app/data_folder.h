@@ -29,8 +29,11 @@ Status make_wrapping_key(const std::filesystem::path& file, Rng& rng);
 // Online keys that are not there yet are made.
 Result<api::Keys> load_keys(const DataFolder& data, Rng& rng);
 
-// When there is no token of any person yet: makes an admin's, writes it to `file` (mode 0600) or, without one, gives it back
-// to be shown once. Empty: there are tokens already.
+// Makes an admin's token, writes it to `file` (mode 0600) or, without one, gives it back to be shown once. It stands in
+// the audit log as made on the server itself.
+Result<std::string> admin_token(store::Store& store, const std::string& name, const std::string& file,
+                                const Clock& clock, Rng& rng);
+// The same when there is no token of any person yet. Empty: there are tokens already.
 Result<std::string> first_admin_token(store::Store& store, const std::string& file, const Clock& clock, Rng& rng);
 
 // A self-signed certificate (ECDSA P-256) for these names and addresses, and its key (0600). Never overwrites.

@@ -1,12 +1,15 @@
-// drover-server: init, serve, cert, settings.
+// drover-server: init, serve, admin-token, cert, settings.
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <charconv>
 #include <cstdio>
 #include <fstream>
 #include <sstream>
 
 #include "common/obs/log.h"
+#include "server/app/reload.h"
 #include "server/app/serve.h"
 #include "server/app/settings.h"
 
@@ -17,6 +20,8 @@ constexpr std::string_view kUsage =
     "drover-server [COMMAND] [OPTIONS]\n\n"
     "  serve       serve devices and people (the default; makes the data folder when it is absent)\n"
     "  init        make the data folder with its keys, and the first admin's token\n"
+    "  admin-token make another admin's token, on the server and while it is stopped: for when all have expired or are "
+    "lost\n"
     "  cert        make a self-signed certificate for local use: --data FOLDER [--hosts NAME,ADDRESS,...]\n"
     "  settings    print the reference of all settings\n\n"
     "Options, also as a JSON file (--config):\n";
@@ -49,16 +54,39 @@ Result<DataFolder> data_of(const config::Values& values) {
 }
 
 Status find_certificate(const config::Values& values, const DataFolder& data, ServeOptions& options) {
-  options.http.certificate_file = values.text("tls_certificate");
-  options.http.key_file = values.text("tls_key");
-  if (!options.http.certificate_file.empty() || values.text("listen").empty()) return {};
+  options.http.tls = {values.text("tls_certificate"), values.text("tls_key"), values.text("tls_client_ca")};
+  if (!options.http.tls.certificate.empty() || values.text("listen").empty()) return {};
   if (values.truth("self_signed") && !std::filesystem::exists(data.certificate()))
     TRY(make_certificate(data.certificate(), data.certificate_key(), {"localhost", "127.0.0.1", "::1"}, system_rng()));
   if (!std::filesystem::exists(data.certificate()))
     return Error(Code::not_found, "no certificate: give --tls-certificate and --tls-key, or --self-signed, or set "
                                   "--listen '' and --plain-listen behind a proxy");
-  options.http.certificate_file = data.certificate();
-  options.http.key_file = data.certificate_key();
+  options.http.tls.certificate = data.certificate();
+  options.http.tls.key = data.certificate_key();
+  return {};
+}
+
+Result<api::ProxyTrust> proxies_of(const config::Values& values) {
+  api::ProxyTrust trust;
+  trust.certificates = values.truth("proxy_certificates");
+  std::istringstream list(values.text("trusted_proxies"));
+  for (std::string address; std::getline(list, address, ',');) {
+    boost::system::error_code error;
+    const auto parsed = boost::asio::ip::make_address(address, error);
+    if (error) return Error(Code::invalid_argument, "trusted_proxies: '" + address + "' is no IP address");
+    trust.addresses.push_back(parsed.to_string());  // as the address of a connection is written
+  }
+  if (trust.certificates && trust.addresses.empty())
+    return Error(Code::invalid_argument, "proxy_certificates needs trusted_proxies");
+  return trust;
+}
+
+Status find_peers(const config::Values& values, ServeOptions& options) {
+  TRY_ASSIGN(options.api.proxies, proxies_of(values));
+  options.api.device_certificates = values.truth("device_certificates");
+  if (options.api.device_certificates && options.http.tls.authority.empty() && !options.api.proxies.certificates)
+    return Error(Code::invalid_argument,
+                 "device_certificates needs tls_client_ca, or a proxy that checks them (proxy_certificates)");
   return {};
 }
 
@@ -72,6 +100,7 @@ Result<ServeOptions> options_of(const config::Values& values) {
   }
   if (options.http.listen.empty()) return Error(Code::invalid_argument, "give --listen or --plain-listen");
   TRY(find_certificate(values, options.data, options));
+  TRY(find_peers(values, options));
   options.http.threads = static_cast<unsigned>(values.number("threads"));
   options.http.max_connections = static_cast<std::uint32_t>(values.number("max_connections"));
   options.readers = static_cast<unsigned>(values.number("readers"));
@@ -113,16 +142,23 @@ void announce(Server& server, const ServeOptions& options) {
 }
 
 // Waits for the end. Made before anybody is told that the server listens, so that no signal finds it unprepared.
-// SIGHUP reads the certificate anew, as its renewal wants it.
+// SIGHUP reads the TLS files anew; so does a change of them, once they have come to rest.
 class Signals {
  public:
-  Signals() : end_(context_, SIGTERM, SIGINT), reload_(context_, SIGHUP) {}
+  Signals(const net::TlsFiles& files, std::chrono::seconds every)
+      : end_(context_, SIGTERM, SIGINT),
+        reload_(context_, SIGHUP),
+        timer_(context_),
+        every_(every),
+        watch_({files.certificate, files.key, files.authority}) {}
 
   void wait(Server& server) {
     wait_reload(server);
+    wait_change(server);
     end_.async_wait([this](const boost::system::error_code&, int signal) {
       log::info("stopping", {{"signal", signal}});
       reload_.cancel();
+      timer_.cancel();
     });
     context_.run();
   }
@@ -131,14 +167,26 @@ class Signals {
   void wait_reload(Server& server) {
     reload_.async_wait([this, &server](const boost::system::error_code& error, int) {
       if (error) return;
-      if (Status status = server.http().reload_certificates(); !status)
-        log::failure("the certificate was not loaded anew", status.error());
+      reload_certificate(server.http());
       wait_reload(server);
+    });
+  }
+
+  void wait_change(Server& server) {
+    if (every_ == std::chrono::seconds(0)) return;
+    timer_.expires_after(every_);
+    timer_.async_wait([this, &server](const boost::system::error_code& error) {
+      if (error) return;
+      if (watch_.has_changed()) reload_certificate(server.http());
+      wait_change(server);
     });
   }
 
   boost::asio::io_context context_{1};
   boost::asio::signal_set end_, reload_;
+  boost::asio::steady_timer timer_;
+  std::chrono::seconds every_;
+  FileWatch watch_;
 };
 
 Status serve(const config::Values& values) {
@@ -148,7 +196,7 @@ Status serve(const config::Values& values) {
   TRY_ASSIGN(const std::string token, first_admin_token(server->store(), values.text("admin_token_file"),
                                                         system_clock(), system_rng()));
   show_token(token);
-  Signals signals;
+  Signals signals(options.http.tls, std::chrono::seconds(values.number("tls_reload_seconds")));
   server->start();
   announce(*server, options);
   signals.wait(*server);
@@ -170,6 +218,20 @@ Status init(const config::Values& values) {
   TRY_ASSIGN(const auto store, store::open_sqlite(options, system_clock()));
   TRY_ASSIGN(const std::string token, first_admin_token(*store, values.text("admin_token_file"), system_clock(), system_rng()));
   show_token(token);
+  store->stop();
+  return {};
+}
+
+Status another_admin(const config::Values& values) {
+  TRY_ASSIGN(const DataFolder data, data_of(values));
+  if (!std::filesystem::exists(data.database()))
+    return Error(Code::not_found, "no server has its data in " + data.folder.string());
+  store::StoreOptions options;
+  options.file = data.database();
+  TRY_ASSIGN(const auto store, store::open_sqlite(options, system_clock()));
+  TRY_ASSIGN(const std::string token,
+             admin_token(*store, "admin of the server", values.text("admin_token_file"), system_clock(), system_rng()));
+  if (!token.empty()) std::printf("An admin's token, shown this once:\n%s\n", token.c_str());
   store->stop();
   return {};
 }
@@ -203,6 +265,7 @@ Status run(std::vector<std::string> arguments) {
   TRY_ASSIGN(const std::string file, read_config(config::peek(arguments, "config")));
   TRY_ASSIGN(const config::Values values, config::parse(settings(), arguments, file));
   if (command == "init") return init(values);
+  if (command == "admin-token") return another_admin(values);
   if (command == "serve") return serve(values);
   return Error(Code::invalid_argument, "there is no command " + command + "; see --help");
 }

@@ -89,6 +89,11 @@ void RunningServer::add_metrics() {
   add_delta_metrics();
   metrics_.gauge_reader("drover_connections", "Open connections",
                         [this] { return static_cast<double>(http_->stats().open.load()); });
+  metrics_.gauge_reader("drover_certificate_expires_timestamp_seconds", "When the certificate in use ends; 0: no TLS",
+                        [this] {
+                          const WallTime ends = http_->certificate_expires();
+                          return ends == WallTime::max() ? 0.0 : static_cast<double>(ends.time_since_epoch().count());
+                        });
   metrics_.counter_reader("drover_requests_total", "Requests answered",
                           [this] { return static_cast<double>(http_->stats().requests.load()); });
 }

@@ -161,7 +161,7 @@ Result<Api> connect(Context& context) {
 Result<Api> connect(Context& context, Profile profile) {
   net::ClientOptions options;
   options.base_url = profile.url;
-  options.ca_file = profile.ca_file;
+  options.tls.authority = profile.ca_file;
   options.user_agent = "drover-cli";
   TRY_ASSIGN(auto client, net::BlockingHttpClient::create(std::move(options)).within(profile.url));
   return Api(std::move(client), context, std::move(profile));

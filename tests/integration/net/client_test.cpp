@@ -69,7 +69,7 @@ Result<std::unique_ptr<BlockingHttpClient>> connect_to(const std::string& url, c
                                                        milliseconds stall = milliseconds(20000)) {
   ClientOptions options;
   options.base_url = url;
-  options.ca_file = ca;
+  options.tls.authority = ca;
   options.stall_timeout = stall;
   return BlockingHttpClient::create(options);
 }
@@ -94,8 +94,8 @@ class HttpClientTest : public ::testing::Test {
     HttpServerOptions options;
     options.listen.resize(2);
     options.listen[1].tls = true;
-    options.certificate_file = folder_ / certificate;
-    options.key_file = folder_ / key;
+    options.tls.certificate = folder_ / certificate;
+    options.tls.key = folder_ / key;
     options.threads = 1;
     auto server = HttpServer::create(
         options, [this](Request& request) { return answer(request, path_); }, {},

@@ -193,8 +193,8 @@ TEST(HttpLimits, ATlsClientThatDoesNotShakeHandsIsCutOff) {
   HttpServerOptions options;
   options.listen.resize(1);
   options.listen[0].tls = true;
-  options.certificate_file = folder / "cert.pem";
-  options.key_file = folder / "key.pem";
+  options.tls.certificate = folder / "cert.pem";
+  options.tls.key = folder / "key.pem";
   options.header_timeout = milliseconds(60);
   auto server = serve(options);
   ASSERT_TRUE(server);
@@ -228,10 +228,10 @@ TEST(HttpLimits, CertificatesThatAreMissingOrDoNotFitAreSaid) {
   HttpServerOptions options;
   options.listen.resize(1);
   options.listen[0].tls = true;
-  options.certificate_file = folder / "none.pem";
-  options.key_file = folder / "key.pem";
+  options.tls.certificate = folder / "none.pem";
+  options.tls.key = folder / "key.pem";
   EXPECT_CODE(HttpServer::create(options, answer_or_pull), Code::io);
-  options.certificate_file = folder / "cert2.pem";
+  options.tls.certificate = folder / "cert2.pem";
   EXPECT_FALSE(HttpServer::create(options, answer_or_pull));
 }
 

@@ -73,8 +73,8 @@ class HttpServerTest : public ::testing::Test {
     HttpServerOptions options;
     options.listen.resize(2);
     options.listen[1].tls = true;
-    options.certificate_file = folder_ / "cert.pem";
-    options.key_file = folder_ / "key.pem";
+    options.tls.certificate = folder_ / "cert.pem";
+    options.tls.key = folder_ / "key.pem";
     options.threads = 1;
     auto server = HttpServer::create(
         options, [this](Request& request) { return route(request); },

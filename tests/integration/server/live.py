@@ -37,13 +37,16 @@ class Client:
     def __init__(self, port, token=None):
         self.port, self.token = port, token
 
+    def connect(self):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
+
     def ask(self, method, path, body=None, headers=None):
         raw = isinstance(body, (bytes, str))
         data = body if body is None or raw else json.dumps(body)
         headers = {"Content-Type": "application/json", **(headers or {})}
         if self.token:
             headers.setdefault("Authorization", f"Bearer {self.token}")
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
+        connection = self.connect()
         try:
             whole = path if path.startswith(("/api", "/healthz", "/readyz", "/metrics")) else "/api/v1" + path
             connection.request(method, whole, body=data, headers=headers)
@@ -75,7 +78,7 @@ class Server:
         command = [os.path.join(BIN, "drover-server"), "--data", self.path("data"), "--listen", "", "--plain-listen",
                    f"127.0.0.1:{self.port}", "--admin-token-file", self.path("admin.token"), "--log-level", "warn"]
         for name, value in self.settings.items():
-            command += ["--" + name.replace("_", "-"), str(value)]
+            command += ["--" + name.replace("_", "-"), *([] if value is True else [str(value)])]
         with open(self.path("server.log"), "a", encoding="utf-8") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         line = self.process.stdout.readline()

@@ -52,6 +52,7 @@ TEST_F(SettingsTest, say_what_is_wrong_and_where) {
   EXPECT_NE(why(with({"--name"})).find("needs a value"), std::string::npos);
   EXPECT_NE(why(with({"fetch"})).find("what is \"fetch\""), std::string::npos);
   EXPECT_NE(why(with({"--attributes", "noequals"})).find("key=value"), std::string::npos);
+  EXPECT_NE(why(with({"--client-certificate", "x.pem"})).find("belong together"), std::string::npos);
   config(R"({"state":"/s","servr":"https://h"})");
   EXPECT_NE(why({"--config", "/agent.json"}).find("/servr: is not a field"), std::string::npos);
   EXPECT_NE(why({"--config", "/none.json"}).find("/none.json"), std::string::npos);
