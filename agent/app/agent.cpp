@@ -29,6 +29,12 @@ constexpr std::chrono::seconds kStoreRetry{5};
 constexpr std::chrono::milliseconds kAtOnce{0};
 // A clock that is off by more is worth a word: less is between the director's signature and now.
 constexpr std::chrono::seconds kClockError{3600};
+// Metadata that has expired is asked for anew; not by the whole fleet at one moment.
+constexpr std::chrono::seconds kFreshSpread{1800};
+constexpr std::chrono::seconds kFreshRetry{600};
+
+// The codes of common/base/error.h that say that something is wrong with what the server shows.
+bool is_about_trust(Code code) { return static_cast<int>(code) >= 100 && static_cast<int>(code) < 200; }
 
 }  // namespace
 
@@ -64,7 +70,8 @@ struct Agent::Parts {
         client(std::move(api)),
         blobs(std::move(files)),
         installer(agent.world_.files, agent.layout_),
-        trust(agent.world_.files, agent.layout_, *client, {agent.device_id_, agent.settings_.kind}, crypto::verify_pem),
+        trust(agent.world_.files, agent.layout_, *client, {agent.device_id_, agent.settings_.kind}, crypto::verify_pem,
+              std::chrono::seconds(agent.settings_.request_seconds)),
         link(*client, *store, *key, agent.settings_, agent.clock_),
         fetcher(agent.world_.files, agent.clock_, agent.layout_, *blobs, [this] { return store->session().token; },
                 agent.settings_.patcher),
@@ -286,7 +293,10 @@ asio::awaitable<Status> Agent::checkin() {
   if (answer->want_identity && !identified) identity_wanted_ = checkin_wanted_ = true;
   CO_TRY_ASSIGN(const std::int64_t left, store.pending_count());
   if (left != 0 && answer->acked_seq != 0) checkin_wanted_ = true;
-  if (answer->assignment.empty()) co_return Status();
+  if (answer->assignment.empty()) {
+    co_await look_for_freeze();
+    co_return Status();
+  }
   co_return co_await take_assignment(std::move(answer->assignment), std::move(nonce));
 }
 
@@ -311,7 +321,7 @@ Status Agent::take_receipt(const wire::CheckinAnswer& answer, bool reported, con
 asio::awaitable<Status> Agent::take_assignment(std::string document, std::string nonce) {
   Store& store = *parts_->store;
   const Now now{.time = clock_.wall(), .sure = clock_.believed(), .floor = clock_.floor()};
-  auto accepted = co_await parts_->trust.accept(document, store.accepted().version, std::move(nonce), now);
+  auto accepted = co_await parts_->trust.accept(document, store.accepted(), std::move(nonce), now);
   clock_.raise(parts_->trust.signed_time());
   if (!accepted) {
     tell_refusal(document, accepted.error());
@@ -322,7 +332,9 @@ asio::awaitable<Status> Agent::take_assignment(std::string document, std::string
   clock_.raise(parts_->trust.vouched(accepted->issued));
   CO_TRY(store.raise_time_floor(clock_.floor()));
   look_at_clock();
-  if (accepted->version == store.accepted().version) co_return Status();
+  frozen_ = false;
+  fresh_look_ = next_fresh_look();
+  if (accepted->document == store.accepted().document) co_return Status();
   renewal_wanted_ = false;
   log::info("a new assignment", {{"version", accepted->version}, {"targets", accepted->targets.size()}});
   CO_TRY(store.accept(*accepted));
@@ -334,11 +346,42 @@ asio::awaitable<Status> Agent::take_assignment(std::string document, std::string
   co_return Status();
 }
 
+// Where nothing is assigned nothing is verified either: a server that publishes no more, or shows the same day for
+// ever, would not be noticed. What runs goes on running, and that metadata does not come anew is told.
+asio::awaitable<void> Agent::look_for_freeze() {
+  const WallTime now = clock_.wall();
+  if (fresh_look_ == WallTime::max()) fresh_look_ = next_fresh_look();
+  if (now < fresh_look_) co_return;
+  const Status fresh = co_await parts_->trust.refresh(now);
+  clock_.raise(parts_->trust.signed_time());
+  if (fresh) {
+    if (frozen_) log::info("metadata is fresh again");
+    frozen_ = false;
+    fresh_look_ = next_fresh_look();
+    co_return;
+  }
+  fresh_look_ = now + kFreshRetry;
+  log::failure("metadata has expired and does not come anew", fresh.error());
+  const Code code = fresh.error().code();
+  if (!frozen_ && is_about_trust(code)) {
+    for (const update::Target& target : parts_->store->accepted().targets) tell(target, code, fresh.error().message());
+    check_in_now();
+  }
+  frozen_ = is_about_trust(code);
+}
+
+// A device that was never assigned anything has no metadata that could grow old.
+WallTime Agent::next_fresh_look() {
+  const WallTime expires = parts_->trust.timestamp_expires();
+  if (expires == WallTime{}) return WallTime::max();
+  const auto spread = world_.rng.below(static_cast<std::uint64_t>(kFreshSpread.count()));
+  return expires + std::chrono::seconds(static_cast<std::int64_t>(spread));
+}
+
 // Nobody vouches for what a refused document says, so that nothing final is told of its deployments; but that this
 // device sees something wrong must not go unheard.
 void Agent::tell_refusal(const std::string& document, const Error& error) {
-  const int number = static_cast<int>(error.code());
-  if (number < 100 || number >= 200) return;
+  if (!is_about_trust(error.code())) return;
   const std::string key = crypto::sha256(document).hex() + std::string(code_name(error.code()));
   if (key == refused_) return;
   refused_ = key;

@@ -50,6 +50,9 @@ class Agent {
   void tell(const update::Target& target, Code code, std::string detail);
   void look_at_clock();
   bool assignment_expired();
+  void report_trouble(const std::vector<update::Target>& targets, const Error& error);
+  boost::asio::awaitable<void> look_for_freeze();
+  WallTime next_fresh_look();
   Result<wire::CheckinRequest> checkin_request();
   std::chrono::milliseconds poll_time();
 
@@ -81,6 +84,8 @@ class Agent {
   bool renewal_wanted_ = false;  // the assignment has expired before a deployment of it began
   bool report_refused_ = false;  // the last one, for its counter
   bool clock_told_ = false;      // that the machine's clock is wrong
+  WallTime fresh_look_ = WallTime::max();  // when the metadata is asked for anew though nothing is assigned
+  bool frozen_ = false;                    // it was, and did not come
   int running_ = 0;
 };
 

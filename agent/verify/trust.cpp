@@ -13,9 +13,8 @@ namespace {
 // only keeps a bug from becoming an endless loop.
 constexpr int kMaxSteps = 1024;
 
-// A metadata file may take this long and, for each of its bytes, as long as a slow link (GPRS) needs. So a server that
-// drips holds a device for half a minute over a timestamp, and a device on a bad link still gets a long list.
-constexpr std::chrono::seconds kPatience{30};
+// A metadata file may take as long as other requests and, for each of its bytes, as long as a slow link (GPRS) needs. So a
+// server that drips does not hold a device for long over a timestamp, and a device on a bad link still gets a long list.
 constexpr std::uint64_t kSlowestLink = 4096;  // bytes a second
 
 Result<tuf::Assignment> parse_document(const std::string& document) {
@@ -71,7 +70,7 @@ asio::awaitable<Result<Bytes>> Trust::get(tuf::NeedFile need) {
   net::ClientRequest request;
   request.target = "/api/v1/metadata/" + need.name;
   request.max_body = static_cast<std::size_t>(need.max_length);
-  request.deadline = kPatience + std::chrono::seconds(need.max_length / kSlowestLink);
+  request.deadline = patience_ + std::chrono::seconds(need.max_length / kSlowestLink);
   auto answer = co_await client_.send(std::move(request));
   if (!answer) co_return std::move(answer).error().within("fetching " + need.name);
   if (!answer->ok()) co_return wire::decode_problem(answer->status, answer->body).within("fetching " + need.name);
@@ -98,13 +97,23 @@ asio::awaitable<Status> Trust::walk(tuf::Refresh& refresh) {
   co_return Error(Code::internal, "the metadata walk does not end");
 }
 
-WallTime Trust::signed_time() {
+std::optional<tuf::Timestamp> Trust::timestamp() {
   const auto bytes = store_.load(tuf::kTimestamp);
-  if (!bytes) return {};
+  if (!bytes) return std::nullopt;
   const auto envelope = tuf::parse_envelope(*bytes, tuf::kMaxTimestampBytes);
-  if (!envelope) return {};
-  const auto timestamp = tuf::parse_timestamp(*envelope);
-  return timestamp && timestamp->issued ? vouched(*timestamp->issued) : WallTime{};
+  if (!envelope) return std::nullopt;
+  auto timestamp = tuf::parse_timestamp(*envelope);
+  return timestamp ? std::optional(std::move(*timestamp)) : std::nullopt;
+}
+
+WallTime Trust::signed_time() {
+  const auto held = timestamp();
+  return held && held->issued ? vouched(*held->issued) : WallTime{};
+}
+
+WallTime Trust::timestamp_expires() {
+  const auto held = timestamp();
+  return held ? held->expires : WallTime{};
 }
 
 WallTime Trust::vouched(WallTime told) {
@@ -119,28 +128,34 @@ WallTime Trust::vouched(WallTime told) {
   return root && targets ? std::min({told, root->expires, targets->expires}) : WallTime{};
 }
 
-asio::awaitable<Result<Accepted>> Trust::accept(std::string document, std::int64_t last_version, std::string nonce,
-                                                Now now) {
-  Result<Accepted> accepted = co_await accept_at(document, last_version, nonce, now.time);
+asio::awaitable<Status> Trust::refresh(WallTime now) {
+  CO_TRY_ASSIGN(tuf::Refresh refresh, begin(now));
+  co_return co_await walk(refresh);
+}
+
+asio::awaitable<Result<Accepted>> Trust::accept(std::string document, Accepted held, std::string nonce, Now now) {
+  Result<Accepted> accepted = co_await accept_at(document, held, nonce, now.time);
   if (accepted || now.sure || accepted.error().code() != Code::metadata_expired) co_return accepted;
   const auto told = parse_document(document);
   if (!told || told->issued >= now.time) co_return accepted;
   const WallTime time = std::max(told->issued, now.floor);
-  co_return co_await accept_at(std::move(document), last_version, std::move(nonce), time);
+  co_return co_await accept_at(std::move(document), std::move(held), std::move(nonce), time);
 }
 
-asio::awaitable<Result<Accepted>> Trust::accept_at(std::string document, std::int64_t last_version, std::string nonce,
+asio::awaitable<Result<Accepted>> Trust::accept_at(std::string document, Accepted held, std::string nonce,
                                                    WallTime now) {
   CO_TRY_ASSIGN(tuf::Refresh refresh, begin(now));
   Status walked = co_await walk(refresh);
   if (!walked) co_return std::move(walked).error().within("refreshing metadata");
-  tuf::AssignmentRules rules;
-  rules.device_id = device_.id;
-  rules.last_version = last_version;
-  rules.nonce = nonce;
-  rules.now = now;
   const tuf::Targets* targets = refresh.trusted().targets();
   if (targets == nullptr) co_return Error(Code::internal, "no targets after a refresh");
+  tuf::AssignmentRules rules;
+  rules.device_id = device_.id;
+  // A number is worth what the key is worth that signed it: whoever held a key that has been replaced may have used the
+  // numbers up.
+  if (reread(*targets, held, device_.id, foreign_)) rules.last_version = held.version;
+  rules.nonce = nonce;
+  rules.now = now;
   CO_TRY_ASSIGN(const tuf::Assignment assignment,
                 tuf::verify_assignment(*targets, as_bytes(document), rules, foreign_));
   Accepted accepted;

@@ -4,6 +4,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,8 +36,12 @@ class Trust {
  public:
   // `files` and `client` must outlive the object.
   Trust(fs::Files& files, Layout layout, net::HttpClient& client, DeviceIdentity device,
-        tuf::ForeignVerify foreign = nullptr)
-      : store_(files, std::move(layout)), client_(client), device_(std::move(device)), foreign_(foreign) {}
+        tuf::ForeignVerify foreign = nullptr, std::chrono::seconds patience = std::chrono::seconds(30))
+      : store_(files, std::move(layout)),
+        client_(client),
+        device_(std::move(device)),
+        foreign_(foreign),
+        patience_(patience) {}
 
   DiskMetadata& metadata() { return store_; }
 
@@ -45,12 +50,17 @@ class Trust {
   // server could set every clock to the year 2100, and no release would be current ever after.
   WallTime signed_time();
   WallTime vouched(WallTime told);
+  // When the timestamp that is here ends: a server that is well has signed another one long before. Epoch: there is
+  // none.
+  WallTime timestamp_expires();
+  // The walk to the newest metadata, and nothing else.
+  boost::asio::awaitable<Status> refresh(WallTime now);
 
-  // Refreshes the metadata, then checks the director's document: signature, device, version, nonce, expiry. A clock
-  // that is not believed, and by which all this has expired, gives way to the time in the document: it answers this
-  // device's own question (the nonce) and is signed, so that it is of now.
-  boost::asio::awaitable<Result<Accepted>> accept(std::string document, std::int64_t last_version, std::string nonce,
-                                                  Now now);
+  // Refreshes the metadata, then checks the director's document: signature, device, version, nonce, expiry. The version
+  // must not be below that of `held`, as long as the key that signed `held` is still the director's. A clock that is not
+  // believed, and by which all this has expired, gives way to the time in the document: it answers this device's own
+  // question (the nonce) and is signed, so that it is of now.
+  boost::asio::awaitable<Result<Accepted>> accept(std::string document, Accepted held, std::string nonce, Now now);
 
   // Refreshes the metadata, then looks whether the release managers list what `accepted` assigns as `target`, alike in
   // length, hashes, kind and counter, and the counter not below `floor`. Codes of tuf::check_agreement.
@@ -58,8 +68,9 @@ class Trust {
 
  private:
   Result<tuf::Refresh> begin(WallTime now);
-  boost::asio::awaitable<Result<Accepted>> accept_at(std::string document, std::int64_t last_version, std::string nonce,
+  boost::asio::awaitable<Result<Accepted>> accept_at(std::string document, Accepted held, std::string nonce,
                                                      WallTime now);
+  std::optional<tuf::Timestamp> timestamp();
   boost::asio::awaitable<Status> walk(tuf::Refresh& refresh);
   boost::asio::awaitable<Result<Bytes>> get(tuf::NeedFile need);
 
@@ -67,6 +78,7 @@ class Trust {
   net::HttpClient& client_;
   DeviceIdentity device_;
   tuf::ForeignVerify foreign_;
+  std::chrono::seconds patience_;  // with one metadata file, beside what its length takes
 };
 
 // The expiry of an accepted document; the end of time for one that does not parse (it was looked at when it came).

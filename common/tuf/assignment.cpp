@@ -60,6 +60,7 @@ Status check_rules(const Assignment& assignment, const AssignmentRules& rules) {
 Result<Assignment> parse_assignment(const Envelope& envelope) {
   Common common;
   TRY(read_common(envelope, kAssignmentType, common));
+  if (common.version > kMaxAssignmentVersion) return Error(Code::malformed, "/signed/version: is beyond all numbers");
   Assignment assignment{
       .version = common.version, .issued = {}, .expires = common.expires, .device_id = {}, .nonce = {}, .targets = {}};
   json::Reader in = open_reader(envelope.signed_part, "/signed");

@@ -11,6 +11,7 @@ inline constexpr std::uint64_t kMaxRootBytes = 512'000;
 inline constexpr std::uint64_t kMaxTimestampBytes = 16'384;
 inline constexpr std::uint64_t kMaxSnapshotBytes = 2'000'000;
 inline constexpr std::uint64_t kMaxTargetsBytes = 5'000'000;
+inline constexpr std::int64_t kMaxAssignmentVersion = (std::int64_t{1} << 53) - 1;  // what every JSON reader can hold
 inline constexpr std::uint64_t kMaxAssignmentBytes = 262'144;  // 32 models with room to spare
 inline constexpr int kMaxRootRotations = 256;                  // new roots taken in one refresh
 inline constexpr int kMaxDelegations = 32;                     // roles visited in one search

@@ -5,6 +5,7 @@
 #include "common/crypto/hash.h"
 #include "common/obs/log.h"
 #include "common/tuf/author.h"
+#include "common/tuf/limits.h"
 #include "server/api/idle_scan.h"
 #include "server/api/journey/engine.h"
 #include "server/api/journey/evaluate.h"
@@ -221,6 +222,9 @@ bool answer_idle_checkin(Api& api, const net::Request& request, net::Response& r
 Answer post_checkin(Api& api, Call& call) {
   auto in = std::make_shared<Checkin>();
   CO_TRY_ASSIGN(in->request, wire::decode_checkin_request(call.request.body));
+  // Led to the end of the numbers by whoever held the director's key, a device takes lower ones again once that key has
+  // been replaced.
+  if (in->request.assignment_version >= tuf::kMaxAssignmentVersion) in->request.assignment_version = 0;
   in->claims = *call.session;
   in->now = api.clock.wall();
   api.store.seen(in->claims.device_no);

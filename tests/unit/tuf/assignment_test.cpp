@@ -74,6 +74,13 @@ TEST_F(AssignmentTest, IsRefusedWithoutADirector) {
   EXPECT_EQ(verify_error(signed_by("director")), Code::unknown_key);
 }
 
+TEST_F(AssignmentTest, BeyondAllNumbersIsRefusedSinceNoneCouldFollow) {
+  assignment.version = kMaxAssignmentVersion;
+  EXPECT_EQ(verify_error(signed_by("director")), Code::ok);
+  ++assignment.version;
+  EXPECT_EQ(verify_error(signed_by("director")), Code::malformed);
+}
+
 TEST_F(AssignmentTest, OfAnotherDeviceIsRefused) {
   assignment.device_id = crypto::device_id(repository.key("other").public_key());
   EXPECT_EQ(verify_error(signed_by("director")), Code::wrong_device);
