@@ -14,6 +14,7 @@ DATA = re.compile(r"/(?:data|vectors|corpus|examples|golden)/")  # kept as they 
 class Project:
     def __init__(self, top, table_text=None):
         self.top = top
+        self._python_tests = None
         if table_text is None:
             table_text = self.read("docs/ARCHITECTURE.md")
         self.groups, self.rows, self.pure_folders = _parse_table(table_text)
@@ -24,6 +25,13 @@ class Project:
 
     def exists(self, path):
         return os.path.exists(os.path.join(self.top, path))
+
+    def python_tests(self):
+        """Names of all test functions in Python."""
+        if self._python_tests is None:
+            found = (path for path in self.files() if path.startswith("tests/") and path.endswith(".py"))
+            self._python_tests = {name for path in found for name in re.findall(r"def (test_\w+)\(", self.read(path))}
+        return self._python_tests
 
     def files(self):
         """Every text file of the tree, sorted, with '/'."""

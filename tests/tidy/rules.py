@@ -196,4 +196,14 @@ def documents(source, project):
                 yield line, f"{name}() is not in {path}"
 
 
-TEXT_RULES = (places, white_space, python_length, documents)
+def named_tests(source, project):
+    """A test that a document names as its proof is there."""
+    if not source.path.endswith(".md"):
+        return
+    for line, text in enumerate(source.lines, 1):
+        for name in re.findall(r"`(test_\w+)`", text):
+            if name not in project.python_tests():
+                yield line, f"there is no test {name}"
+
+
+TEXT_RULES = (places, white_space, python_length, documents, named_tests)

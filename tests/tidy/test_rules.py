@@ -265,6 +265,11 @@ class Text(RuleTest):
         self.finds(rules.documents, "README.md", "a\n" * 80)
         self.leaves(rules.documents, "README.md", "a\n" * 79)
 
+    def test_a_test_that_a_document_names_and_nobody_wrote_is_found(self):
+        self.write("tests/e2e/test_x.py", "def test_that_it_holds(self):\n")
+        self.finds(rules.named_tests, "docs/x.md", "shown by `test_that_it_always_holds`\n", "there is no test")
+        self.leaves(rules.named_tests, "docs/x.md", "shown by `test_that_it_holds` in `test_x.py`\n")
+
     def test_every_rule_is_tested_here(self):
         with open(os.path.abspath(__file__), encoding="utf-8") as file:
             text = file.read()
