@@ -84,7 +84,8 @@ asio::awaitable<Result<wire::DeltaPlan>> Fetcher::ask_for_plan(Wanted wanted, st
   request.headers.add("Authorization", "Bearer " + token_());
   request.max_body = wire::kMaxDeltaPlan;
   auto answer = co_await client_.send(std::move(request));
-  if (!answer) co_return std::move(answer).error();
+  if (!answer && may_go_on(answer.error().code())) co_return std::move(answer).error();
+  if (!answer) co_return missing("the server's answer makes no sense: " + answer.error().message());
   if (answer->ok()) {
     auto plan = wire::decode_delta_plan(answer->body);
     if (!plan) co_return missing("the server's answer makes no sense: " + plan.error().message());

@@ -10,6 +10,7 @@ import subprocess
 from hostile import Hostile, Key, Reply, Thief, canonical
 from scene import BIN, KIND, SceneTest, unittest, wait_until
 
+NOT_FOUND = Reply(404, {"type": "about:blank", "title": "", "status": 404, "code": "not_found", "detail": "none"})
 PATIENCE = 60  # seconds, for what takes two; the machine may be busy
 
 
@@ -204,7 +205,7 @@ class Story(SceneTest):
                 return None
             if name in files:
                 return Reply(200, files[name])
-            return Reply(404, {"type": "about:blank", "title": "", "status": 404, "code": "not_found", "detail": "none"})
+            return NOT_FOUND
         self.hostile.rule = rule
 
     def outrun(self, forged):
@@ -220,4 +221,4 @@ class Story(SceneTest):
         return "--key", self.scene.key("alice")
 
 
-__all__ = ["BIN", "Hostile", "KIND", "Key", "PATIENCE", "Reply", "Story", "Thief", "canonical", "unittest", "wait_until"]
+__all__ = ["BIN", "Hostile", "KIND", "Key", "NOT_FOUND", "PATIENCE", "Reply", "Story", "Thief", "canonical", "unittest", "wait_until"]

@@ -7,7 +7,7 @@ import shutil
 import sys
 
 from hostile import endless
-from story import Hostile, PATIENCE, Reply, Story, unittest, wait_until
+from story import Hostile, NOT_FOUND, PATIENCE, Reply, Story, unittest, wait_until
 
 sys.path.insert(0, os.path.join(os.environ["DROVER_SOURCE_DIR"], "tests", "support"))
 from authority import Authority  # noqa: E402
@@ -191,17 +191,26 @@ class Floods(Story):
         return next(name for name in os.listdir(folder) if os.path.getsize(os.path.join(folder, name)) == size)
 
     def test_a_delta_without_an_end_costs_no_more_than_the_whole_file(self):
-        model = self.blob_of("endless-delta", 200_000)
+        self.arrives_whole("endless-delta", self.endless_delta)
 
-        def is_delta(request):
-            return "/deltas/" in request.path
-        self.flood(is_delta, lambda: Reply(200, endless(), [("ETag", '"x"')]))
-        self.scene.roll_out("endless-delta", "100%,failures=100%")
-        wait_until("it arrives as a whole", PATIENCE, lambda: self.poke() and self.runs() == "endless-delta", 0.3)
-        self.assertGreater(self.hostile.count("/deltas/"), 0, "a delta was asked for")
-        self.assertGreater(self.hostile.count(model), 0)
+    def test_a_plan_of_deltas_without_an_end_costs_no_more_than_the_whole_file(self):
+        self.arrives_whole("endless-plan", lambda request: Reply(200, endless()))
+
+    @staticmethod
+    def endless_delta(request):
+        if "?have=" in request.path:
+            return NOT_FOUND  # as an older server, which is asked for the delta itself then
+        return Reply(200, b"", [("ETag", '"x"')], 1000) if request.method == "HEAD" else Reply(200, endless(), [("ETag", '"x"')])
+
+    def arrives_whole(self, version, answer):
+        model = self.blob_of(version, 200_000)
+        self.hostile.most.clear()
+        self.hostile.rule = lambda request: answer(request) if "/deltas/" in request.path else None
+        self.scene.roll_out(version, "100%,failures=100%")
+        wait_until("it arrives as a whole", PATIENCE, lambda: self.poke() and self.runs() == version, 0.3)
+        self.assertTrue(any("/deltas/" in path for path in self.hostile.most), "a delta was asked for")
+        self.assertGreater(self.hostile.count("/blobs/sha256:" + model), 0)
         self.cut_off()
-        self.ran = "endless-delta"
         self.recovers()
 
     def test_answers_that_hardly_come_are_given_up(self):
