@@ -13,7 +13,7 @@ from test_openapi import Document, SOURCE
 
 ROLES = ("viewer", "operator", "release_manager", "admin")
 # Changes that are nobody's decision: a device's own affairs go through enrolment and reports, a preview changes nothing.
-UNAUDITED = {"deviceChallenge", "deviceSession", "deviceCheckin", "previewGroup"}
+UNAUDITED = {"deviceChallenge", "deviceSession", "deviceCheckin", "deviceContentKey", "previewGroup"}
 
 
 def may(operation, who):
@@ -129,6 +129,8 @@ class Changes(Log):
         self.changed = set(UNAUDITED)
         self.change_fleet()
         self.change_releases()
+        self.hand_over_content_key()
+        self.change("makeOnlineKeys", {})
         self.change_rollouts()
         token = self.change("createToken", {"name": "t", "role": "viewer"})
         self.change("removeToken", id=token["id"])
@@ -161,6 +163,13 @@ class Changes(Log):
         self.begin = self.rows()[-1]["seq"]
         published = self.change("publishMetadata", document, file=MODEL)
         self.assertEqual(published["version"], version + 1)
+        self.publish_as_one_change("3")
+
+    def publish_as_one_change(self, version):
+        out = self.server.build(version)
+        self.push_blobs(out)
+        with open(os.path.join(out, "drover", f"{MODEL}.json"), encoding="utf-8") as file:
+            self.change("publishChange", {"files": {MODEL: file.read()}})
 
     def push_blobs(self, out):
         folder = os.path.join(out, "blobs", "sha256")
@@ -171,6 +180,20 @@ class Changes(Log):
             if not begun["complete"]:
                 self.expect(self.admin.ask("PATCH", f"/uploads/{begun['id']}", data, {
                     "Upload-Offset": str(begun["offset"]), "Content-Type": "application/octet-stream"}), 200)
+
+    def hand_over_content_key(self):
+        """The tool does it with the release."""
+        folder, out = self.server.path("packages", "secret"), self.server.path("releases", "secret")
+        os.makedirs(folder)
+        with open(os.path.join(folder, "model.onnx"), "wb") as file:
+            file.write(os.urandom(5000))
+        with open(os.path.join(folder, "drover.json"), "w", encoding="utf-8") as file:
+            json.dump({"version": 1, "model": {"file": "model.onnx", "runtime": "onnx"}, "confidential": {}}, file)
+        self.server.tool("release", "build", MODEL, "secret", "--variant", f"{KIND}={folder}", "--encrypt", "--out", out)
+        self.server.tool("release", "sign", out, "--key", self.server.key("release"))
+        self.server.tool("release", "push", out)
+        self.assertIn(("first admin", "content_key.put"), [(row["actor"], row["action"]) for row in self.new()])
+        self.changed.add("putContentKey")
 
     def change_rollouts(self):
         devices = [Device(self.server, name, enrolment=self.enrolment(tags=["fleet"])) for name in ("first", "second")]
