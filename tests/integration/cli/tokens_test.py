@@ -111,6 +111,8 @@ class Releases(TokenCase, ServerCase):
         root, targets = self.token_key("office", "root"), self.token_key("office", "targets")
         alice, carol = self.token_key("alices", "alice"), self.p256_key("carols", "carol")
         self.ok("trust", "init", "--root-key", root, "--targets-key", targets)
+        state = self.drover("trust", "doctor", "--keys", self.uri("office", pin=False), "--json").json()
+        self.assertEqual([(role["role"], role["i_can_sign_alone"]) for role in state["roles"]], [("root", True), ("targets", True)])
         self.ok("trust", "delegate", "mnist", "--release-key", self.path("alice.pub"), "--release-key", carol, "--threshold", 2,
                 "--targets-key", targets)
         out = self.release()
