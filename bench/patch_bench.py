@@ -37,10 +37,10 @@ def make_models(folder):
 def peaks(command):
     """(own memory, resident memory) in MiB at their peaks, and seconds of CPU. Own memory is what is not a file's."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    own = 0
+    own = resident = 0
     while True:
         try:
-            own = max(own, memory(process.pid, "RssAnon"))
+            own, resident = max(own, memory(process.pid, "RssAnon")), memory(process.pid, "VmHWM")
         except (Missing, OSError):
             pass  # it has ended, or has not begun
         pid, status, usage = os.wait4(process.pid, os.WNOHANG)
@@ -50,7 +50,7 @@ def peaks(command):
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         raise Missing(f"{command[0]} failed: {process.stderr.read().decode()[-300:]}")
-    return own, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
+    return own, resident, usage.ru_utime + usage.ru_stime
 
 
 def peers(old, new, out):
