@@ -46,6 +46,17 @@ class Story(SceneTest):
             cls.assignments.append(json.loads(reply.json["assignment"])["signed"])
 
     @classmethod
+    def join_with(cls, **settings):
+        """The device, with settings of its own."""
+        device = cls.scene.add_device("dut", KIND)
+        with open(device.config, encoding="utf-8") as file:
+            settings = {**json.load(file), **settings}
+        with open(device.config, "w", encoding="utf-8") as file:
+            json.dump(settings, file)
+        device.start()
+        wait_until("it enrols", PATIENCE, lambda: "dut" in cls.scene.device_rows(), 0.2)
+
+    @classmethod
     def deliver(cls, version, *options, **package):
         """Builds, signs and publishes a release, and waits until the device runs it."""
         cls.publish(version, *options, **package)

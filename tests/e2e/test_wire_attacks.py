@@ -99,7 +99,8 @@ class Freeze(Story):
     @classmethod
     def prepare(cls, scene):
         super().prepare(scene)
-        scene.join("dut")
+        # A device that believes its clock. One that does not takes the time from the director, who may lie if he was robbed.
+        cls.join_with(clock="trusted")
         cls.deliver("1")
 
     def test_a_server_that_shows_the_same_day_for_ever_is_noticed_and_the_device_goes_on(self):
@@ -135,13 +136,7 @@ class Floods(Story):
     @classmethod
     def prepare(cls, scene):
         super().prepare(scene)
-        device = scene.add_device("dut", "kiosk-x64")
-        with open(device.config, encoding="utf-8") as file:
-            settings = {**json.load(file), "request_seconds": 3, "stall_seconds": 3}
-        with open(device.config, "w", encoding="utf-8") as file:
-            json.dump(settings, file)
-        device.start()
-        wait_until("it enrols", PATIENCE, lambda: "dut" in scene.device_rows(), 0.2)
+        cls.join_with(request_seconds=3, stall_seconds=3)
         cls.deliver("1", size=200_000)
 
     def flood(self, wanted, reply):
