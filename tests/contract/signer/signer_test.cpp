@@ -106,7 +106,7 @@ TEST_P(SignerContract, many_signatures_in_a_row_hold_nothing_back) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SignerContract, testing::Values("memory", "token", "token_p256"),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& row) { return row.param; });
 
 }  // namespace
 }  // namespace drover

@@ -225,7 +225,9 @@ TEST_P(VaultTest, KeepsItsSecretsForItself) {
   };
   EXPECT_EQ(mode(layout_.box_key()), 0600u);
   EXPECT_EQ(mode(layout_.sealed_key(what_.package)), 0600u);
-  if (GetParam() == PlainPlace::tmpfs) EXPECT_EQ(mode(memory_ / "device"), 0750u);
+  if (GetParam() == PlainPlace::tmpfs) {
+    EXPECT_EQ(mode(memory_ / "device"), 0750u);
+  }
 }
 
 class OnADisk : public VaultTest {};

@@ -97,7 +97,9 @@ TEST(Wycheproof, AgreesOnX25519BehindSealedBoxes) {
       const auto opened =
           key.open(sealed_with(hex(test.at("public")), hex(test.at("shared")), key.public_key(), secret));
       EXPECT_EQ(opened.has_value(), !known) << "case " << test.at("tcId") << ": " << test.at("comment");
-      if (opened) EXPECT_EQ(*opened, secret);
+      if (opened) {
+        EXPECT_EQ(*opened, secret);
+      }
       Bytes other = hex(test.at("shared"));
       other[0] ^= 1;
       EXPECT_FALSE(key.open(sealed_with(hex(test.at("public")), other, key.public_key(), secret)));

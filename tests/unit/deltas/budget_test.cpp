@@ -84,7 +84,9 @@ TEST(Budget, holds_its_promises_whatever_is_kept) {
     for (std::size_t i = 0; i < all.size(); ++i) left += without.contains(i) ? 0 : all[i].bytes;
     EXPECT_LE(left, budget);
     for (const std::size_t i : *gone) EXPECT_FALSE(all[i].open_rollout);
-    if (!gone->empty()) EXPECT_GT(left + all[gone->back()].bytes, budget) << "the last had to go";
+    if (!gone->empty()) {
+      EXPECT_GT(left + all[gone->back()].bytes, budget) << "the last had to go";
+    }
   }
 }
 
