@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t kBuffer = 64 * 1024;
 constexpr std::uint64_t kSyncEvery = 16u << 20;  // bounds dirty memory
-// The decoder's bound is about 3 MiB; allocators reserve more than they touch.
+// The decoder's bound is 4 MiB; allocators reserve more than they touch.
 constexpr std::uint64_t kAddressSpace = 16u << 20;
 
 Error failed(const std::string& path) {

@@ -1,7 +1,7 @@
 // Makes a file from a delta and its base, as a process that can do nothing else: it opens the three files, confines
 // itself (common/process/confine.h), and only then reads the first byte of the delta, which nobody has signed.
 //
-// Memory: what the decoder needs (about 3 MiB) and two buffers; the base is mapped. A base that shrinks meanwhile ends the
+// Memory: what the decoder needs (at most 4 MiB) and two buffers; the base is mapped. A base that shrinks meanwhile ends the
 // process with SIGBUS, a delta that has found a fault in the decoder ends it with some other signal: neither harms
 // anybody else. Contract of the program: docs/reference/patch.md.
 #pragma once

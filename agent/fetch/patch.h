@@ -18,7 +18,7 @@ namespace drover::agent {
 // Time that decoding may take: what any device manages, with room.
 inline constexpr std::chrono::seconds kPatchGrace{60};
 inline constexpr std::uint64_t kPatchLeastRate = 256 * 1024;  // bytes of the target a second
-// Resident beyond the mapped base: the decoder needs about 3 MiB, and C++ with its libraries as much again.
+// Resident beyond the mapped base: the decoder needs at most 4 MiB, and C++ with its libraries as much again.
 #if defined(__SANITIZE_ADDRESS__)
 inline constexpr std::uint64_t kPatchMemory = 1u << 30;  // and its shadow
 #else

@@ -4,7 +4,7 @@
 //
 // In this process, unlike deltas that a server made: these are authenticated with a key that only who built the release and
 // the device have, so that they are no more hostile than the model is.
-// Memory: what the decoder needs (about 3 MiB), and the base in the clear when it was not open.
+// Memory: what the decoder needs (at most 4 MiB), and the base in the clear when it was not open.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
