@@ -21,8 +21,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 DEFAULT_MINUTES = 10
 JSON_TARGETS = {"canonical", "metadata", "refresh", "assignment", "package", "wire", "container"}
 # Kilobytes of input that are worth trying, and MiB that one allocation and the process may take.
-LIMITS = {"delta_apply": (64, 4, 256), "delta_make": (16, 64, 512)}
-DEFAULT_LIMITS = (32, 16, 512)
+LIMITS = {"delta_apply": (64, 4, 768), "delta_make": (16, 64, 768)}
+DEFAULT_LIMITS = (32, 16, 768)  # of the process: libFuzzer's corpus and the sanitizer's quarantine as well
 SECONDS_AN_INPUT = 60  # longer is a finding; of the clock, so that a busy machine is none
 
 
@@ -60,7 +60,7 @@ def seed(program, name, corpus):
 
 
 def environment():
-    return dict(os.environ, ASAN_OPTIONS="abort_on_error=0:allocator_may_return_null=0:detect_leaks=1",
+    return dict(os.environ, ASAN_OPTIONS="abort_on_error=0:allocator_may_return_null=0:detect_leaks=1:quarantine_size_mb=32",
                 UBSAN_OPTIONS="print_stacktrace=1")
 
 
