@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <string>
 
 #include "server/store/store.h"
@@ -18,6 +19,9 @@ struct Kind {
   // Opens the store that lives in the folder; opened again it holds what was stored.
   std::function<Result<std::unique_ptr<Store>>(const std::filesystem::path& folder, const Clock& clock)> open;
 };
+
+// In a test's name; without it the bytes of the object stand there, addresses among them.
+inline void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
 
 inline Kind sqlite_kind() {
   return {"Sqlite", [](const std::filesystem::path& folder, const Clock& clock) {
