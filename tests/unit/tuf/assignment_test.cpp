@@ -229,6 +229,13 @@ TEST_F(Agreement, FailsBelowTheFloorAndHoldsOnIt) {
   EXPECT_EQ(check(&listed), Code::ok);
 }
 
+TEST(ReleaseCustomData, NamesAtLeastOneKindOfDevice) {
+  EXPECT_TRUE(parse_release_custom(release_custom_json({.release_counter = 3, .kinds = {"kiosk"}})));
+  const auto none = parse_release_custom(release_custom_json({.release_counter = 3, .kinds = {}}));
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().code(), Code::malformed);
+}
+
 TEST_F(Agreement, FailsWithoutReadableCustomData) {
   for (const char* text :
        {"null", "{}", R"({"release_counter":3})", R"({"release_counter":3,"kinds":[]})",
