@@ -51,6 +51,15 @@ bool serves(const store::StoredAssignment& stored, const Evaluation& evaluation,
   return now < stored.expires && request.nonce.empty();
 }
 
+// None: nobody has signed in a director of this server yet, or its key is lost. Then nothing can be assigned, and
+// everything else goes on, reports above all.
+Result<std::optional<OnlineKeys::Held>> find_director(const Api& api, const store::Metadata& metadata) {
+  auto director = api.trust.director(metadata);
+  if (director) return std::optional(std::move(*director));
+  if (director.error().code() == Code::unknown_key) return std::optional<OnlineKeys::Held>();
+  return std::move(director).error();
+}
+
 bool is_empty(const std::optional<store::StoredAssignment>& stored, const Evaluation& evaluation) {
   return !stored && evaluation.targets.empty();
 }
@@ -93,8 +102,8 @@ Result<Outcome> try_reading(const Api& api, const store::Reader& reader, const s
     out.claims.assignment_version = 0;
     out.settled = true;
   } else if (stored) {
-    TRY_ASSIGN(const OnlineKeys::Held director, api.trust.director(reader.metadata));
-    if (serves(*stored, evaluation, director.key, in.request, in.now)) settle(out, in.request, stored);
+    TRY_ASSIGN(const auto director, find_director(api, reader.metadata));
+    if (director && serves(*stored, evaluation, director->key, in.request, in.now)) settle(out, in.request, stored);
   }
   return out;
 }
@@ -173,10 +182,15 @@ Result<Outcome> write_checkin(const Api& api, store::Writer& writer, const Check
   TRY_ASSIGN(auto stored, writer.devices.assignment(device.no));
   const bool nothing = is_empty(stored, evaluation) && in.request.assignment_version == 0;
   if (!nothing) {
-    TRY_ASSIGN(const OnlineKeys::Held director, api.trust.director(writer.metadata));
-    if (!stored || !serves(*stored, evaluation, director.key, in.request, in.now)) {
+    TRY_ASSIGN(const auto director, find_director(api, writer.metadata));
+    if (!director) {
+      out.claims.revision = 0;  // it is to ask again
+      out.settled = true;
+      return out;
+    }
+    if (!stored || !serves(*stored, evaluation, director->key, in.request, in.now)) {
       const std::int64_t last = std::max(stored ? stored->version : 0, in.request.assignment_version);
-      TRY_ASSIGN(stored, sign_assignment(api, device, evaluation, in, director, last + 1));
+      TRY_ASSIGN(stored, sign_assignment(api, device, evaluation, in, *director, last + 1));
       TRY(writer.devices.put_assignment(device.no, *stored));
       out.assigned = true;
     }

@@ -1,5 +1,6 @@
 #include "server/api/trust_state.h"
 
+#include "common/obs/log.h"
 #include "common/tuf/author.h"
 #include "server/api/journey/publication.h"
 
@@ -48,7 +49,11 @@ Status TrustState::reload(const store::Reader& reader) {
   if (found.root)
     for (const std::string_view role : {tuf::kSnapshot, tuf::kTimestamp})
       TRY(keys_.settle(role, found.root->roles.find(role)->second));
-  if (found.targets_version > 0) TRY(keys_.settle(tuf::kDirector, found.director));
+  if (found.targets_version > 0) {
+    TRY(keys_.settle(tuf::kDirector, found.director));
+    if (const auto signer = keys_.signer(tuf::kDirector, found.director); !signer)
+      log::failure("no device can be assigned anything", signer.error());
+  }
   add_gauges(found.expiries);
   const std::lock_guard guard(lock_);
   // Two publications may be read in the other order.

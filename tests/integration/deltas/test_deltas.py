@@ -33,7 +33,7 @@ class DeltaCase(SceneTest):
     def prepare(cls, scene):
         scene.open()
         cls.model = bytearray(os.urandom(cls.size))
-        cls.versions = 0
+        cls.versions, cls.digests = 0, []
         cls.release()
         cls.device = scene.join("kiosk")
         scene.roll_out("1")
@@ -46,6 +46,7 @@ class DeltaCase(SceneTest):
         version = str(cls.versions)
         at = int.from_bytes(os.urandom(4), "little") % (cls.size - changed)
         cls.model[at:at + changed] = os.urandom(changed)
+        cls.digests.append(hashlib.sha256(cls.model).hexdigest())
         folder = cls.scene.make_package(version)
         with open(os.path.join(folder, "model.onnx"), "wb") as out:
             out.write(cls.model)
@@ -73,14 +74,18 @@ class DeltaCase(SceneTest):
         wait_until("a delta is made", 300, lambda: os.path.exists(path), 0.1)
         return path
 
-    def take_away(self):
-        """The server has decided that this delta is not worth it."""
-        path = self.delta_file()
-        os.remove(path)
-        with open(path + ".none", "wb"):
-            pass
-        self.restart_server()
-        return path
+    def take_away(self, bases=None):
+        """The server has decided that deltas from these are not worth it; from any earlier model when none is named."""
+        self.delta_file()
+        self.scene.server.kill()
+        for path in (self.delta_path(self.digest(), base) for base in bases or self.digests[:-1]):
+            if os.path.exists(path):
+                os.remove(path)
+            with open(path + ".none", "wb"):
+                pass
+        self.scene.server.start()
+        self.scene.wait_for_server()
+        return self.delta_path(self.digest(), self.held())
 
     def staging(self, pattern):
         return glob.glob(os.path.join(self.device.state, "staging", pattern))
@@ -229,7 +234,7 @@ class Deltas(DeltaCase):
         first = self.delta_file(middle, held)
         version = self.release(changed)
         second = self.delta_file(self.digest(), middle)
-        self.take_away()
+        self.take_away([held])
         return version, os.path.getsize(first), os.path.getsize(second)
 
     def test_a_device_two_releases_behind_comes_by_a_chain_where_that_is_the_smallest(self):
