@@ -217,9 +217,11 @@ def describe(release, status):
     """One line: where a rollout stands."""
     at = min(status["stage"], len(status["stages"]) - 1)
     counted = {name: sum(stage[name] for stage in status["stages"][: at + 1])
-               for name in ("members", "in_flight", "succeeded", "failed", "rolled_back", "aborted")}
-    text = f"{release}  stage {at + 1}/{len(status['stages'])}  {bar(counted['succeeded'], counted['members'])}"
-    text += f" {counted['succeeded']}/{counted['members']} confirmed"
+               for name in ("in_flight", "succeeded", "failed", "rolled_back", "aborted")}
+    # Who was not there in a stage that has passed counts in the one after it.
+    members = status["stages"][at]["members"] + sum(stage["offered"] for stage in status["stages"][:at])
+    text = f"{release}  stage {at + 1}/{len(status['stages'])}  {bar(counted['succeeded'], members)}"
+    text += f" {counted['succeeded']}/{members} confirmed"
     for name, word in (("in_flight", "under way"), ("failed", "refused"), ("rolled_back", "went back"),
                        ("aborted", "taken back")):
         if counted[name]:
