@@ -62,6 +62,10 @@ Factors quantise(const LowRank& whole, double noise) {
   }
   // Steps of d on both sides change a product by d^2/12 times the squares of the other side.
   const double wanted = std::log2(std::sqrt(12 * std::max(noise, 1e-60) / std::max(squares, 1e-60)));
+  // Weights so large that their squares leave the floats: no factors then.
+  if (!std::isfinite(wanted))
+    return {
+        .rank = 0, .scale_log2 = 0, .rows = whole.rows, .columns = whole.columns, .left = {}, .right = {}, .pairs = {}};
   int log = static_cast<int>(std::clamp(std::round(wanted), -60.0, 60.0));
   while (largest / std::ldexp(1.0, log) > kMaxFactor && log < kMaxFactorScale / 2) ++log;
   factors.scale_log2 = 2 * log;

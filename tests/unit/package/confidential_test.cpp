@@ -66,7 +66,8 @@ TEST(ConfidentialManifest, IsReadAsItWasWritten) {
 
 // Agents from before confidential packages take layers that end so, and say "unsupported" to all others.
 TEST(ConfidentialManifest, HasNoLayerThatAnOlderAgentTakesForAFile) {
-  for (const Json& layer : document()["layers"]) {
+  const Json json = document();
+  for (const Json& layer : json["layers"]) {
     const std::string type = layer["mediaType"];
     const bool taken = type.starts_with("application/vnd.cncf.model.") && type.ends_with(".v1.raw");
     EXPECT_EQ(taken, layer["annotations"].value(std::string(kFilePath), "") == "drover.json") << type;
