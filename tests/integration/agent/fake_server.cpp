@@ -280,7 +280,7 @@ int FakeServer::renewals() const {
   const std::lock_guard guard(lock_);
   return renewals_;
 }
-void FakeServer::assignment_life(std::chrono::seconds life) {
+void FakeServer::first_assignment_life(std::chrono::seconds life) {
   const std::lock_guard guard(lock_);
   life_ = life;
 }
@@ -362,6 +362,7 @@ net::Response FakeServer::checkin(const net::Request& request) {
   if (asked->renew_assignment && asked->assignment_version == assignment_.version) {
     ++renewals_;
     ++assignment_.version;
+    life_ = kAssignmentLife;
   }
   const bool news = offer_ && asked->assignment_version < assignment_.version;
   if (news || offer_always_) answer.assignment = assignment_document(asked->nonce);

@@ -72,7 +72,8 @@ class FakeServer {
   // As a server that knows reports and events up to these: a device's disk was brought back from a copy.
   void remember(std::uint64_t report_counter, std::uint64_t seq);
   int renewals() const;
-  void assignment_life(std::chrono::seconds life);
+  // Of assignments until one is renewed.
+  void first_assignment_life(std::chrono::seconds life);
 
   // Faults, each until it is changed.
   struct Faults {
@@ -126,7 +127,8 @@ class FakeServer {
   std::vector<std::uint64_t> report_counters_;
   std::uint64_t report_floor_ = 0, seq_floor_ = 0;
   int stale_reports_ = 0, renewals_ = 0;
-  std::chrono::seconds life_{24 * 3600};
+  static constexpr std::chrono::hours kAssignmentLife{24};
+  std::chrono::seconds life_ = kAssignmentLife;
   int checkins_ = 0, sessions_ = 0, token_ = 0, etags_ = 0;
   Faults faults_;
 };
