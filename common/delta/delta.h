@@ -27,10 +27,12 @@ struct DeltaHeader {
 // What became of one range of the target.
 struct DeltaPart {
   SegmentKind kind = SegmentKind::raw;
-  std::string name;                    // of the tensor, when the encoder knew it
-  std::uint64_t offset = 0;            // in the target
-  std::uint64_t plain = 0;             // bytes in the target
-  std::uint64_t coded = 0;             // bytes in the delta
+  std::string name;          // of the tensor, when the encoder knew it
+  std::uint64_t offset = 0;  // in the target
+  std::uint64_t plain = 0;   // bytes in the target
+  std::uint64_t coded = 0;   // bytes in the delta
+  // Of a copy or a tensor: where its counterpart begins in the base.
+  std::optional<std::uint64_t> base = std::nullopt;
   ElementType type = ElementType::i8;  // of a tensor
   std::uint64_t rows = 0, columns = 0;
   TensorMode mode = TensorMode::alone;

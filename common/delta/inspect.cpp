@@ -20,6 +20,16 @@ class CountingSource final : public ByteSource {
   ByteSource& source_;
 };
 
+// Where the ranges of the base lie, each told by its distance from where the last one ended (apply.cpp).
+class BasePlaces {
+ public:
+  std::uint64_t next(NumberReader& in) { return cursor_ += static_cast<std::uint64_t>(in.signed_varint()); }
+  void passed(std::uint64_t size) { cursor_ += size; }
+
+ private:
+  std::uint64_t cursor_ = 0;
+};
+
 // Reads past `size` bytes in small pieces: a size that lies costs no memory.
 void skip(NumberReader& in, std::uint64_t size) {
   constexpr std::uint64_t kPiece = 64 * 1024;
@@ -60,7 +70,7 @@ void skip_tensor_body(NumberReader& in, DeltaPart& part) {
   }
 }
 
-void skip_tensor(NumberReader& in, DeltaPart& part) {
+void skip_tensor(NumberReader& in, BasePlaces& places, DeltaPart& part) {
   const std::uint64_t type = in.fixed(1);
   if ((type & 0x7f) > static_cast<std::uint64_t>(ElementType::i8)) in.fail("an unknown type of elements");
   part.type = static_cast<ElementType>(type & 0x7f);
@@ -69,19 +79,32 @@ void skip_tensor(NumberReader& in, DeltaPart& part) {
   if (part.columns == 0 || part.rows == 0 ||
       part.rows > (std::uint64_t{1} << 40) / std::max<std::uint64_t>(1, part.columns))
     in.fail("a tensor without sense");
-  if ((type & 0x80) != 0) (void)in.signed_varint();
+  if ((type & 0x80) != 0) part.base = places.next(in);
   if (!in.ok()) return;
   part.plain = part.rows * part.columns * element_bytes(part.type);
+  if (part.base) places.passed(part.plain);
   skip_tensor_body(in, part);
 }
 
-void skip_segment(NumberReader& in, DeltaPart& part) {
-  if (part.kind == SegmentKind::tensor) return skip_tensor(in, part);
+void skip_segment(NumberReader& in, BasePlaces& places, DeltaPart& part) {
+  if (part.kind == SegmentKind::tensor) return skip_tensor(in, places, part);
   part.plain = in.varint();
-  if (part.kind == SegmentKind::copy || part.kind == SegmentKind::prefix) (void)in.signed_varint();
-  if (part.kind == SegmentKind::prefix) (void)in.varint();
+  if (part.kind == SegmentKind::copy) {
+    part.base = places.next(in);
+    places.passed(part.plain);
+  } else if (part.kind == SegmentKind::prefix) {
+    (void)places.next(in);  // a dictionary around the place, not the counterpart
+    places.passed(in.varint());
+  }
   if (part.kind == SegmentKind::raw) skip(in, part.plain);
   if (part.kind == SegmentKind::zstd || part.kind == SegmentKind::prefix) skip(in, in.varint());
+}
+
+std::uint64_t ends_at(const DeltaPart& part) { return part.offset + part.plain; }
+
+bool fits(const DeltaPart& part, const DeltaHeader& header) {
+  if (part.plain > header.target_size - part.offset) return false;
+  return !part.base || (*part.base <= header.base_size && part.plain <= header.base_size - *part.base);
 }
 
 }  // namespace
@@ -89,6 +112,7 @@ void skip_segment(NumberReader& in, DeltaPart& part) {
 Result<DeltaContents> inspect_delta(ByteSource& delta) {
   CountingSource source(delta);
   NumberReader in(source);
+  BasePlaces places;
   DeltaContents contents;
   TRY_ASSIGN(contents.header, read_header(in));
   for (std::uint64_t offset = 0;;) {
@@ -98,12 +122,17 @@ Result<DeltaContents> inspect_delta(ByteSource& delta) {
     if (part.kind > SegmentKind::tensor) in.fail("an unknown kind of segment");
     if (!in.ok() || part.kind == SegmentKind::end) break;
     part.offset = offset;
-    skip_segment(in, part);
+    skip_segment(in, places, part);
     part.coded = source.passed - begin;
+    if (in.ok() && !fits(part, contents.header)) in.fail("the delta's sizes contradict each other");
+    if (!in.ok()) break;
     offset += part.plain;
     contents.parts.push_back(std::move(part));
   }
   TRY(in.status());
+  const bool complete = contents.parts.empty() ? contents.header.target_size == 0
+                                               : ends_at(contents.parts.back()) == contents.header.target_size;
+  if (!complete) return Error(Code::malformed, "the delta makes less than it promised");
   return contents;
 }
 

@@ -73,6 +73,7 @@ class Writer {
     put_varint(head, copy_size_);
     put_base(head, copy_from_, copy_size_);
     DeltaPart part{.kind = SegmentKind::copy, .name = "", .offset = copy_offset_, .plain = copy_size_};
+    part.base = copy_from_;
     copy_size_ = 0;
     return emit(head, {}, std::move(part));
   }
@@ -100,6 +101,7 @@ class Writer {
                  .offset = range.offset,
                  .plain = range.size,
                  .coded = 0,
+                 .base = with_base ? range.base : std::nullopt,
                  .type = range.shape->type,
                  .rows = range.shape->rows,
                  .columns = range.shape->columns,

@@ -313,5 +313,45 @@ TEST(InspectTest, tells_the_parts_without_a_base) {
   EXPECT_EQ(coded, s.delta.size());
 }
 
+TEST(InspectTest, tells_where_in_the_base_each_part_has_its_counterpart) {
+  const Small s = small();
+  MemorySink sink;
+  const auto made = make_delta(s.base, s.target, sink);
+  ASSERT_TRUE(made);
+  MemorySource source(sink.bytes);
+  const auto seen = inspect_delta(source);
+  ASSERT_TRUE(seen) << seen.error().message();
+  ASSERT_EQ(seen->parts.size(), made->size());
+  std::size_t with_base = 0;
+  for (std::size_t i = 0; i < made->size(); ++i) {
+    const DeltaPart &told = (*made)[i], &read = seen->parts[i];
+    EXPECT_EQ(read.base, told.base) << i;
+    EXPECT_EQ(read.offset, told.offset) << i;
+    with_base += read.base ? 1 : 0;
+    if (read.kind == SegmentKind::copy) {
+      EXPECT_TRUE(std::equal(s.base.begin() + static_cast<std::ptrdiff_t>(*read.base),
+                             s.base.begin() + static_cast<std::ptrdiff_t>(*read.base + read.plain),
+                             s.target.begin() + static_cast<std::ptrdiff_t>(read.offset)));
+    }
+  }
+  EXPECT_GT(with_base, 0U);
+}
+
+TEST(InspectTest, sizes_that_contradict_each_other_are_refused) {
+  const Small s = small();
+  constexpr std::size_t kBaseSize = 8, kTargetSize = 16;  // where the header holds them
+  const auto inspected = [&](std::size_t field, std::uint64_t size) {
+    Bytes delta = s.delta;
+    for (std::size_t i = 0; i < 8; ++i) delta[field + i] = static_cast<std::uint8_t>(size >> 8 * i);
+    MemorySource source(delta);
+    const auto seen = inspect_delta(source);
+    return seen ? Code::ok : seen.error().code();
+  };
+  EXPECT_EQ(inspected(kTargetSize, s.target.size()), Code::ok);
+  for (const std::uint64_t size : {s.target.size() - 1, s.target.size() + 1, std::size_t{0}})
+    EXPECT_EQ(inspected(kTargetSize, size), Code::malformed) << size;
+  EXPECT_EQ(inspected(kBaseSize, s.base.size() / 2), Code::malformed);
+}
+
 }  // namespace
 }  // namespace drover::delta
