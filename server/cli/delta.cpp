@@ -4,20 +4,16 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <memory>
+#include <nlohmann/json.hpp>
+#include <utility>
 
-#include "common/fs/mapped_file.h"
 #include "server/cli/commands.h"
+#include "server/cli/delta_files.h"
+#include "server/cli/delta_table.h"
 #include "server/cli/exit_code.h"
 #include "server/cli/human.h"
 #include "server/cli/progress.h"
-#include "server/cli/table.h"
-
-#include <nlohmann/json.hpp>
 
 namespace drover::cli {
 namespace {
@@ -25,69 +21,8 @@ namespace {
 using Json = nlohmann::json;
 
 struct DeltaOptions {
-  std::string base, file, out;
-  bool parts = false;
-};
-
-struct CloseFile {
-  void operator()(std::FILE* file) const { std::fclose(file); }
-};
-using Stream = std::unique_ptr<std::FILE, CloseFile>;
-
-class FileSource final : public delta::ByteSource {
- public:
-  FileSource(Stream file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
-  static Result<FileSource> open(const std::string& path) {
-    Stream file(std::fopen(path.c_str(), "rb"));
-    if (!file) return Error(errno == ENOENT ? Code::not_found : Code::io, path + ": " + std::strerror(errno));
-    return FileSource(std::move(file), path);
-  }
-  Status read(std::span<std::uint8_t> out) override {
-    if (std::fread(out.data(), 1, out.size(), file_.get()) == out.size()) return {};
-    return Error(Code::malformed, path_ + ": the delta is cut short");
-  }
-
- private:
-  Stream file_;
-  std::string path_;
-};
-
-// Written beside the path and renamed at the end: a failure leaves what was there.
-class FileSink final : public delta::ByteSink {
- public:
-  explicit FileSink(std::string path) : path_(std::move(path)), part_(path_ + ".part") {}
-  ~FileSink() override {
-    if (!file_ && !closed_) return;
-    file_.reset();
-    std::remove(part_.c_str());
-  }
-  Status write(ByteView bytes) override {
-    if (!file_) file_.reset(std::fopen(part_.c_str(), "wb"));
-    if (!file_ || std::fwrite(bytes.data(), 1, bytes.size(), file_.get()) != bytes.size()) return failure();
-    written += bytes.size();
-    return {};
-  }
-  // The bytes are there under the name of part(), to be looked at before they take their place.
-  Status close() {
-    TRY(write({}));
-    closed_ = true;
-    if (std::fclose(file_.release()) != 0) return failure();
-    return {};
-  }
-  Status finish() {
-    if (!closed_) TRY(close());
-    if (std::rename(part_.c_str(), path_.c_str()) != 0) return failure();
-    closed_ = false;
-    return {};
-  }
-  const std::string& part() const { return part_; }
-  std::uint64_t written = 0;
-
- private:
-  Error failure() { return Error(errno == ENOSPC ? Code::disk_full : Code::io, part_ + ": " + std::strerror(errno)); }
-  std::string path_, part_;
-  Stream file_;
-  bool closed_ = false;
+  std::string base, file, out, model;
+  bool parts = false, all = false;
 };
 
 // Only counts: what is written is compared with its digest by the decoder.
@@ -96,82 +31,13 @@ class NoSink final : public delta::ByteSink {
   Status write(ByteView) override { return {}; }
 };
 
-std::string_view kind_word(const delta::DeltaPart& part) {
-  switch (part.kind) {
-    case delta::SegmentKind::copy:
-      return "copied";
-    case delta::SegmentKind::raw:
-      return "as it is";
-    case delta::SegmentKind::zstd:
-      return "zstd";
-    case delta::SegmentKind::prefix:
-      return "zstd against base";
-    default:
-      return part.mode == delta::TensorMode::grid         ? "on a grid"
-             : part.mode == delta::TensorMode::difference ? "difference"
-                                                          : "numbers alone";
-  }
-}
-
-std::string_view type_word(const delta::DeltaPart& part) {
-  constexpr std::string_view kWords[] = {"fp32", "fp16", "bf16", "int8"};
-  return part.kind == delta::SegmentKind::tensor ? kWords[static_cast<int>(part.type)] : "";
-}
-
-Json part_json(const delta::DeltaPart& part) {
-  Json out = {{"how", kind_word(part)}, {"offset", part.offset}, {"bytes", part.plain}, {"coded", part.coded}};
-  if (!part.name.empty()) out["name"] = part.name;
-  if (part.kind == delta::SegmentKind::tensor)
-    out.update({{"type", type_word(part)}, {"rows", part.rows}, {"columns", part.columns}, {"rank", part.rank}});
-  return out;
-}
-
-std::string percent(std::uint64_t part, std::uint64_t whole) {
-  return whole == 0 ? "" : fmt::format("{:.1f} %", 100.0 * static_cast<double>(part) / static_cast<double>(whole));
-}
-
-void add_row(Table& table, const delta::DeltaPart& part) {
-  const bool tensor = part.kind == delta::SegmentKind::tensor;
-  table.add({part.name, std::string(type_word(part)),
-             tensor ? fmt::format("{} x {}", part.rows, part.columns) : std::string(), std::string(kind_word(part)),
-             part.rank > 0 ? std::to_string(part.rank) : std::string(), human_bytes(part.plain),
-             human_bytes(part.coded), human_bytes(part.plain - std::min(part.plain, part.coded)),
-             percent(part.coded, part.plain)});
-}
-
-std::string parts_table(const std::vector<delta::DeltaPart>& parts, const Context& context) {
-  Table table({{"TENSOR", Align::left, true},
-               {"TYPE"},
-               {"SHAPE", Align::right},
-               {"HOW"},
-               {"RANK", Align::right},
-               {"BYTES", Align::right},
-               {"CODED", Align::right},
-               {"SAVED", Align::right},
-               {"SHARE", Align::right}});
-  for (const delta::DeltaPart& part : parts) add_row(table, part);
-  return table.render(context.out_style(), context.out_width());
-}
-
-void show_parts(const std::vector<delta::DeltaPart>& parts, std::uint64_t coded, bool table, Context& context,
-                Json json = Json::object()) {
-  std::uint64_t plain = 0;
-  Json items = Json::array();
-  for (const delta::DeltaPart& part : parts) {
-    plain += part.plain;
-    items.push_back(part_json(part));
-  }
-  json.update({{"bytes", plain}, {"coded", coded}, {"parts", items}});
-  context.show(json, [&] {
-    return (table ? parts_table(parts, context) : std::string()) +
-           fmt::format("{} instead of {}: {}\n", human_bytes(coded), human_bytes(plain), percent(coded, plain));
+void show(const DeltaView& view, bool table, const DeltaOptions& options, Context& context,
+          Json more = Json::object()) {
+  more.update(delta_json(view));
+  context.show(more, [&] {
+    return (table ? delta_table(view, options.all, context.out_style(), context.out_width()) : std::string()) +
+           delta_verdict(view);
   });
-}
-
-// A base of "-" or "" is none.
-Result<fs::MappedFile> map_base(const std::string& path) {
-  if (path.empty() || path == "-") return fs::MappedFile();
-  return fs::MappedFile::open(path);
 }
 
 delta::Progress progress_of(Progress& progress) {
@@ -180,25 +46,27 @@ delta::Progress progress_of(Progress& progress) {
 }
 
 std::string name_of(const delta::DeltaHeader& header) {
-  return header.base_size == 0 ? "no base"
-                               : fmt::format("{} ({})", header.base.text(), human_bytes(header.base_size));
-}
-
-Result<delta::DeltaHeader> header_of(const std::string& path) {
-  TRY_ASSIGN(FileSource source, FileSource::open(path));
-  delta::NumberReader numbers(source);
-  return delta::read_header(numbers).within(path);
+  return header.base_size == 0 ? "no base" : fmt::format("{} ({})", header.base.text(), human_bytes(header.base_size));
 }
 
 // Before anything is written: the decoder itself would find out at the end only.
-Status check_base(const delta::DeltaHeader& header, const std::string& path, ByteView base) {
+Status check_base(const delta::DeltaHeader& header, const std::string& path, const fs::GuardedFile& file) {
+  const ByteView base = file.bytes();
   const bool none = header.base_size == 0;
   const crypto::Digest digest = base.empty() ? crypto::Digest() : crypto::sha256(base);
+  TRY(file.whole());
   if (none ? base.empty() : base.size() == header.base_size && digest == header.base) return {};
-  const std::string given = base.empty() ? "there is none"
-                                         : fmt::format("{} is {} ({})", path, digest.text(), human_bytes(base.size()));
+  const std::string given =
+      base.empty() ? "there is none" : fmt::format("{} is {} ({})", path, digest.text(), human_bytes(base.size()));
   return Error(Code::invalid_argument,
                fmt::format("the wrong base: this delta was made for {}, but {}", name_of(header), given));
+}
+
+// Why it failed, when the reason is a base that was another one at the end than at the beginning.
+Status check_still(const delta::DeltaHeader& header, const std::string& path, const fs::GuardedFile& base) {
+  TRY(base.whole());
+  if (header.base_size == 0 || crypto::sha256(base.bytes()) == header.base) return {};
+  return Error(Code::io, path + " was changed while it was read; nothing was made of it");
 }
 
 // What a device would make of it.
@@ -211,8 +79,8 @@ Status check_made(const std::string& path, ByteView base, ByteView target) {
 }
 
 Result<int> make(const DeltaOptions& options, Context& context) {
-  TRY_ASSIGN(const fs::MappedFile base, map_base(options.base));
-  TRY_ASSIGN(const fs::MappedFile target, fs::MappedFile::open(options.file));
+  TRY_ASSIGN(const fs::GuardedFile base, open_base(options.base));
+  TRY_ASSIGN(const fs::GuardedFile target, fs::GuardedFile::open(options.file));
   FileSink out(options.out);
   std::vector<delta::DeltaPart> parts;
   {
@@ -220,21 +88,30 @@ Result<int> make(const DeltaOptions& options, Context& context) {
     TRY_ASSIGN(parts, delta::make_delta(base.bytes(), target.bytes(), out, progress_of(progress)));
   }
   TRY(out.close());
-  TRY(check_made(out.part(), base.bytes(), target.bytes()));
+  const Status made = check_made(out.part(), base.bytes(), target.bytes());
+  TRY(base.whole());
+  TRY(target.whole());
+  TRY(made);
+  const DeltaView view = view_of(places_in_target(target.bytes()), std::move(parts));
   TRY(out.finish());
-  show_parts(parts, out.written, options.parts, context);
+  show(view, options.parts, options, context);
   return kOk;
 }
 
 Result<int> apply_to(const DeltaOptions& options, Context& context) {
-  TRY_ASSIGN(const fs::MappedFile base, map_base(options.base));
-  TRY_ASSIGN(const delta::DeltaHeader header, header_of(options.file));
-  TRY(check_base(header, options.base, base.bytes()));
+  TRY_ASSIGN(const fs::GuardedFile base, open_base(options.base));
   TRY_ASSIGN(FileSource source, FileSource::open(options.file));
+  TRY_ASSIGN(const delta::DeltaHeader header, source.header());
+  TRY(check_base(header, options.base, base));
   FileSink out(options.out);
+  Status applied;
   {
     Progress progress(context, "applying", header.target_size);
-    TRY(delta::apply_delta(source, base.bytes(), {}, out, progress_of(progress)).within("applying " + options.file));
+    applied = delta::apply_delta(source, base.bytes(), {}, out, progress_of(progress));
+  }
+  if (!applied) {
+    TRY(check_still(header, options.base, base));
+    return std::move(applied).error().within("applying " + options.file);
   }
   TRY(out.finish());
   context.show({{"bytes", out.written}, {"digest", header.target.text()}},
@@ -242,17 +119,50 @@ Result<int> apply_to(const DeltaOptions& options, Context& context) {
   return kOk;
 }
 
+// Which end of the delta the model is, and the names in it.
+struct Names {
+  Places places;
+  const char* from = nullptr;  // "target", "base"
+};
+
+Result<Names> names_of(const std::string& path, const delta::DeltaContents& contents) {
+  if (path.empty()) return Names{};
+  TRY_ASSIGN(const fs::GuardedFile model, fs::GuardedFile::open(path));
+  const crypto::Digest digest = crypto::sha256(model.bytes());
+  const delta::DeltaHeader& header = contents.header;
+  const bool target = digest == header.target, base = header.base_size > 0 && digest == header.base;
+  Names names;
+  if (target) names = {places_in_target(model.bytes()), "target"};
+  if (base && !target) names = {places_through_base(model.bytes(), contents.parts), "base"};
+  TRY(model.whole());
+  if (names.from == nullptr)
+    return Error(Code::invalid_argument,
+                 fmt::format("--model: {} is {}, neither this delta's target, {}, nor its base, {}", path,
+                             digest.text(), header.target.text(), name_of(header)));
+  return names;
+}
+
+void note_ends(const delta::DeltaHeader& header, const DeltaOptions& options, const Names& names, Context& context) {
+  const std::string from = names.from == nullptr ? "" : names.from;
+  const auto given = [&](std::string_view end) { return from == end ? "  " + options.model : std::string(); };
+  context.note(fmt::format("base    {}{}\ntarget  {} ({}){}", name_of(header), given("base"), header.target.text(),
+                           human_bytes(header.target_size), given("target")));
+  if (names.from == nullptr)
+    context.note("names of tensors: --model FILE, with the new file or the base");
+  else if (names.places.empty())
+    context.note("names of tensors: " + options.model +
+                 " describes none (ONNX, safetensors, TensorFlow Lite and GGUF do)");
+}
+
 Result<int> inspect(const DeltaOptions& options, Context& context) {
   TRY_ASSIGN(FileSource source, FileSource::open(options.file));
-  TRY_ASSIGN(const delta::DeltaContents contents, delta::inspect_delta(source).within(options.file));
-  std::uint64_t coded = delta::kHeaderBytes + 1;
-  for (const delta::DeltaPart& part : contents.parts) coded += part.coded;
-  if (!context.json)
-    context.note(fmt::format("base    {}\ntarget  {} ({})", name_of(contents.header), contents.header.target.text(),
-                             human_bytes(contents.header.target_size)));
+  TRY_ASSIGN(delta::DeltaContents contents, delta::inspect_delta(source).within(options.file));
+  TRY_ASSIGN(const Names names, names_of(options.model, contents));
+  if (!context.json) note_ends(contents.header, options, names, context);
   Json json = {{"target", contents.header.target.text()}};
   json["base"] = contents.header.base_size == 0 ? Json() : Json(contents.header.base.text());
-  show_parts(contents.parts, coded, true, context, std::move(json));
+  if (names.from != nullptr) json["names_from"] = names.from;
+  show(view_of(names.places, std::move(contents.parts)), true, options, context, std::move(json));
   return kOk;
 }
 
@@ -267,18 +177,29 @@ void add_delta_commands(CommandSpec& root, Context& context) {
   m.argument("BASE", &o->base, "what devices have").file().require();
   m.argument("TARGET", &o->file, "what they are to have").file().require();
   m.option("--out,-o", "FILE", &o->out, "the delta").file().require();
-  m.flag("--parts", o->parts, "show what became of each tensor");
+  m.flag("--parts", o->parts, "show what became of each tensor: how it is coded, what it takes, what that saves");
+  m.flag("--all", o->all, "with --parts: all tensors, however many");
   m.action = [o, &context] { return make(*o, context); };
   CommandSpec& a = group.sub("apply", "Apply a delta to its base");
-  a.details = "A BASE of - is none, for a delta that was made without one.";
+  a.details =
+      "A BASE of - is none, for a delta that was made without one. DELTA is read once from front to back: it may be a "
+      "pipe. "
+      "A base that changes or shrinks while it is read is an error, and leaves nothing behind.";
   a.examples = {"drover delta apply v1/model.onnx v2.delta --out v2/model.onnx"};
   a.argument("BASE", &o->base, "exactly the file that the delta was made for").file().require();
   a.argument("DELTA", &o->file, "the delta").file().require();
   a.option("--out,-o", "FILE", &o->out, "the result").file().require();
   a.action = [o, &context] { return apply_to(*o, context); };
-  CommandSpec& i = group.sub("inspect", "Show what a delta holds, without its base");
-  i.examples = {"drover delta inspect v2.delta", "drover delta inspect v2.delta --json"};
+  CommandSpec& i = group.sub("inspect", "Show what a delta holds and what it saves, tensor by tensor");
+  i.details =
+      "A delta knows places in files, no names. With --model the tensors are named from the new file or from the base, "
+      "whichever it is (its digest tells): ONNX, safetensors, TensorFlow Lite or GGUF. Those of one layer stand "
+      "together, "
+      "what costs most comes first. Without it numbers are shown by their place in the new file, @BYTES.";
+  i.examples = {"drover delta inspect v2.delta --model v1/model.onnx", "drover delta inspect v2.delta --json"};
   i.argument("DELTA", &o->file, "the delta").file().require();
+  i.option("--model", "FILE", &o->model, "the new file, or the base: its tensors' names").file();
+  i.flag("--all", o->all, "all tensors, however many");
   i.action = [o, &context] { return inspect(*o, context); };
 }
 

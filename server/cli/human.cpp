@@ -191,4 +191,17 @@ std::string fit_width(std::string_view text, std::size_t width) {
   return out + "…";
 }
 
+std::string fit_middle(std::string_view text, std::size_t width) {
+  if (display_width(text) <= width || width < 4) return fit_width(text, width);
+  const std::string front = fit_width(text, (width - 1) / 3 + 1);  // with the "…"
+  std::size_t room = width - display_width(front);
+  // From the end, one character at a time: those that follow may be as wide as what is left.
+  std::string_view tail = text;
+  while (display_width(tail) > room) {
+    const Decoded next = decode_utf8(tail);
+    tail.remove_prefix(next.size == 0 ? 1 : next.size);
+  }
+  return front + std::string(tail);
+}
+
 }  // namespace drover::cli

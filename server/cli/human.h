@@ -43,5 +43,7 @@ std::string printable(std::string_view text);
 std::size_t display_width(std::string_view text);
 // Cut to `width` columns, with "…" at the end if something was lost.
 std::string fit_width(std::string_view text, std::size_t width);
+// The same with "…" in the middle: a third of what fits from the front, the rest from the end.
+std::string fit_middle(std::string_view text, std::size_t width);
 
 }  // namespace drover::cli

@@ -58,7 +58,8 @@ std::string Table::render(const Style& style, std::size_t width) const {
   for (const auto& row : rows_) {
     line.clear();
     for (std::size_t i = 0; i < std::min(row.size(), columns_.size()); ++i) {
-      const std::string text = fit_width(printable(row[i].text), wide[i]);
+      const std::string whole = printable(row[i].text);
+      const std::string text = columns_[i].middle ? fit_middle(whole, wide[i]) : fit_width(whole, wide[i]);
       const std::string cell = padded(text, wide[i], columns_[i].align);
       const std::size_t at = text.empty() ? std::string::npos : cell.find(text);
       line += at == std::string::npos ? cell

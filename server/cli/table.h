@@ -24,6 +24,7 @@ struct Column {
   std::string title;
   Align align = Align::left;
   bool shrinks = false;  // may be cut with "…" when the terminal is too narrow
+  bool middle = false;   // and then loses its middle: names whose ends tell them apart
 };
 
 class Table {

@@ -86,5 +86,14 @@ TEST(Human, FittingCutsAtACharactersEnd) {
   EXPECT_EQ(fit_width("abc", 0), "");
 }
 
+TEST(Human, TheMiddleOfALongNameIsLeftOutAndItsEndStays) {
+  EXPECT_EQ(fit_middle("short", 10), "short");
+  EXPECT_EQ(fit_middle("model.decoder.weight", 12), "mod…r.weight");
+  EXPECT_EQ(display_width(fit_middle("model.decoder.weight", 12)), 12U);
+  EXPECT_EQ(fit_middle("model.decoder.weight", 3), "mo…");
+  EXPECT_LE(display_width(fit_middle("重み重み重み重み", 9)), 9U);
+  EXPECT_EQ(fit_middle("", 0), "");
+}
+
 }  // namespace
 }  // namespace drover::cli
