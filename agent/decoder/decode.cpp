@@ -1,6 +1,7 @@
 #include "agent/decoder/decode.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +19,7 @@ namespace {
 
 constexpr std::size_t kBuffer = 64 * 1024;
 constexpr std::uint64_t kSyncEvery = 16u << 20;  // bounds dirty memory
+constexpr std::uint64_t kWindow = std::uint64_t{1} << delta::kWindowLog, kLeaveEvery = 2u << 20;
 // The decoder's bound is 4 MiB; allocators reserve more than they touch.
 constexpr std::uint64_t kAddressSpace = 16u << 20;
 
@@ -73,9 +75,40 @@ class Source final : public delta::ByteSource {
   std::size_t used_ = 0, held_ = 0;
 };
 
+// The result as memory, in which a stretch is decoded: mapped before this process is confined, and before the file has any
+// bytes. Where that cannot be (address space is scarce), there is no place, and the decoder makes do.
+class Place {
+ public:
+  Place(int fd, std::uint64_t size) : size_(static_cast<std::size_t>(size)) {
+    if (size_ != size) return;
+    void* at = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (at != MAP_FAILED) at_ = static_cast<std::uint8_t*>(at);
+  }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+  ~Place() {
+    if (at_ != nullptr) ::munmap(at_, size_);
+  }
+  std::span<std::uint8_t> range(std::uint64_t from, std::uint64_t size) const {
+    if (at_ == nullptr || from > size_ || size > size_ - from) return {};
+    return {at_ + from, static_cast<std::size_t>(size)};
+  }
+  // What lies before is not looked at again: its pages need not stay in this process.
+  void leave(std::uint64_t from, std::uint64_t end) const {
+    const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    const std::uint64_t begin = from / page * page, until = end / page * page;
+    if (until > begin) ::madvise(at_ + begin, static_cast<std::size_t>(until - begin), MADV_DONTNEED);
+  }
+
+ private:
+  std::size_t size_;
+  std::uint8_t* at_ = nullptr;
+};
+
 class Sink final : public delta::ByteSink {
  public:
-  explicit Sink(int fd) : fd_(fd) { buffer_.reserve(2 * kBuffer); }
+  // `fd` appends: behind a stretch, for which the file has been extended, the next bytes go to its end.
+  Sink(int fd, const Place& place) : fd_(fd), place_(place) { buffer_.reserve(2 * kBuffer); }
 
   Status write(ByteView bytes) override {
     if (bytes.size() >= kBuffer) {
@@ -84,6 +117,21 @@ class Sink final : public delta::ByteSink {
     }
     buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
     return buffer_.size() < kBuffer ? Status() : flush();
+  }
+  // Its room is taken first: a full disk must be an error, not the end of this process.
+  std::span<std::uint8_t> place(std::uint64_t size) override {
+    if (!flush()) return {};
+    const std::span<std::uint8_t> range = place_.range(written_, size);
+    if (range.empty() || ::fallocate(fd_, 0, static_cast<off_t>(written_), static_cast<off_t>(size)) != 0) return {};
+    return range;
+  }
+  Status filled(std::size_t bytes) override {
+    written_ += bytes;
+    if (written_ - left_ >= kWindow + kLeaveEvery) {
+      place_.leave(left_, written_ - kWindow);
+      left_ = written_ - kWindow;
+    }
+    return note(bytes);
   }
   Status finish() {
     TRY(flush());
@@ -102,8 +150,13 @@ class Sink final : public delta::ByteSink {
       if (count < 0 && errno == EINTR) continue;
       if (count < 0) return failed("writing the result");
       bytes = bytes.subspan(static_cast<std::size_t>(count));
-      unsynced_ += static_cast<std::uint64_t>(count);
+      written_ += static_cast<std::uint64_t>(count);
+      TRY(note(static_cast<std::uint64_t>(count)));
     }
+    return {};
+  }
+  Status note(std::uint64_t bytes) {
+    unsynced_ += bytes;
     return unsynced_ < kSyncEvery ? Status() : sync();
   }
   Status sync() {
@@ -113,8 +166,10 @@ class Sink final : public delta::ByteSink {
   }
 
   int fd_;
+  const Place& place_;
   Bytes buffer_;
-  std::uint64_t unsynced_ = 0;
+  std::uint64_t written_ = 0, unsynced_ = 0;
+  std::uint64_t left_ = 0;  // behind which pages of the place may be resident
 };
 
 // What is made on first use and reads files for it: the provider of the digest.
@@ -160,14 +215,15 @@ Status decode(const Job& job) {
   }
   const Descriptor from(job.delta, O_RDONLY);
   if (!from) return failed(job.delta);
-  const Descriptor to(job.out, O_WRONLY | O_CREAT | O_TRUNC);
+  const Descriptor to(job.out, O_RDWR | O_CREAT | O_TRUNC | O_APPEND);
   if (!to) return failed(job.out);
+  const Place place(to.get(), job.size);
   delta::ApplyLimits limits;
   limits.max_target = job.size;
   limits.base = job.base_digest;
   limits.target = job.target_digest;
   Source source(from.get());
-  Sink sink(to.get());
+  Sink sink(to.get(), place);
   warm_up();
   TRY(process::confine_self({.more_address_space = kAddressSpace, .file_size = job.size}));
   Status applied = delta::apply_delta(source, base.bytes(), limits, sink);

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "common/delta/delta.h"
+#include "common/delta/stretch.h"
 #include "common/delta/tensor_codec.h"
 
 namespace drover::delta {
@@ -23,11 +24,21 @@ class CheckedSink final : public ByteSink {
     if (progress_) progress_(written, size_);
     return out_.write(bytes);
   }
+  std::span<std::uint8_t> place(std::uint64_t size) override { return place_ = out_.place(size); }
+  Status filled(std::size_t bytes) override {
+    hash.update(ByteView(place_).first(bytes));
+    place_ = place_.subspan(bytes);
+    written += bytes;
+    if (progress_) progress_(written, size_);
+    return out_.filled(bytes);
+  }
+  std::uint64_t left() const { return size_ - written; }
   crypto::Sha256 hash;
   std::uint64_t written = 0;
 
  private:
   ByteSink& out_;
+  std::span<std::uint8_t> place_;
   std::uint64_t size_;
   const Progress& progress_;
 };
@@ -57,6 +68,9 @@ class Reader {
         return true;
       case SegmentKind::tensor:
         TRY(tensor());
+        return true;
+      case SegmentKind::stretch:
+        TRY(stretch());
         return true;
     }
     return Error(Code::malformed, "an unknown kind of segment");
@@ -101,13 +115,27 @@ class Reader {
     }
     const Bytes bytes = in_.bytes(in_.bounded(kMaxPlain, "a packed segment"));
     TRY(in_.status());
-    if (!context_) context_.reset(ZSTD_createDCtx());
+    TRY(reset_context());
     Bytes plain(size);
-    ZSTD_DCtx_reset(context_.get(), ZSTD_reset_session_and_parameters);
     if (!prefix.empty()) ZSTD_DCtx_refPrefix(context_.get(), prefix.data(), prefix.size());
     const std::size_t got = ZSTD_decompressDCtx(context_.get(), plain.data(), plain.size(), bytes.data(), bytes.size());
     if (ZSTD_isError(got) != 0 || got != plain.size()) return Error(Code::malformed, "a packed segment is damaged");
     return out_.write(plain);
+  }
+
+  Status reset_context() {
+    if (!context_) context_.reset(ZSTD_createDCtx());
+    if (!context_) return Error(Code::too_large, "there is not enough memory for the delta");
+    ZSTD_DCtx_reset(context_.get(), ZSTD_reset_session_and_parameters);
+    return {};
+  }
+
+  Status stretch() {
+    const std::uint64_t size = in_.varint(), packed = in_.varint();
+    TRY(in_.status());
+    if (size > out_.left()) return Error(Code::malformed, "the delta makes more than it promised");
+    TRY(reset_context());
+    return decode_stretch(in_, size, packed, *context_, out_);
   }
 
   Status tensor() {

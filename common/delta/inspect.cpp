@@ -97,7 +97,8 @@ void skip_segment(NumberReader& in, BasePlaces& places, DeltaPart& part) {
     places.passed(in.varint());
   }
   if (part.kind == SegmentKind::raw) skip(in, part.plain);
-  if (part.kind == SegmentKind::zstd || part.kind == SegmentKind::prefix) skip(in, in.varint());
+  if (part.kind == SegmentKind::zstd || part.kind == SegmentKind::prefix || part.kind == SegmentKind::stretch)
+    skip(in, in.varint());
 }
 
 std::uint64_t ends_at(const DeltaPart& part) { return part.offset + part.plain; }
@@ -119,7 +120,7 @@ Result<DeltaContents> inspect_delta(ByteSource& delta) {
     const std::uint64_t begin = source.passed;
     DeltaPart part;
     part.kind = static_cast<SegmentKind>(in.fixed(1));
-    if (part.kind > SegmentKind::tensor) in.fail("an unknown kind of segment");
+    if (part.kind > SegmentKind::stretch) in.fail("an unknown kind of segment");
     if (!in.ok() || part.kind == SegmentKind::end) break;
     part.offset = offset;
     skip_segment(in, places, part);

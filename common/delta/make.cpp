@@ -1,10 +1,13 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
+#include <span>
 
 #include "common/delta/delta.h"
 #include "common/delta/planner.h"
+#include "common/delta/stretch.h"
 
 namespace drover::delta {
 namespace {
@@ -13,6 +16,57 @@ constexpr int kLevel = 19;      // for the few bytes that are no numbers
 constexpr int kFastLevel = 12;  // when they are many: 19 takes seconds a mebibyte-hundred
 constexpr std::uint64_t kManyBytes = 32 << 20;
 constexpr std::size_t kPrefixBefore = 256 * 1024;  // of the base around the expected place
+// A stretch of undescribed bytes may also become one frame. As much is held in memory at once, packed both ways.
+constexpr std::uint64_t kMostStretch = 256 << 20;
+constexpr std::uint64_t kLeastStretch = 16 * 1024;  // as kExamineFrom of the planner: a shorter one is one piece
+constexpr std::size_t kStretchHead = 16;  // bytes of the segment in front of its frame, about
+// The frame takes a second for two megabytes: what is coded in fewer than these percents of a guess at it is not tried.
+constexpr std::uint64_t kNumbersDoubt = 95, kBytesDoubt = 75;
+
+// Until a choice between two ways is made. Stops when `out` does.
+class HeldSink final : public ByteSink {
+ public:
+  explicit HeldSink(ByteSink& out) : out_(out) {}
+  Status write(ByteView more) override {
+    bytes.insert(bytes.end(), more.begin(), more.end());
+    return out_.write({});
+  }
+  Bytes bytes;
+
+ private:
+  ByteSink& out_;
+};
+
+// Without a shape, longer than `most`: in pieces.
+std::vector<Range> cut_ranges(std::vector<Range> ranges, std::uint64_t most) {
+  std::vector<Range> cut;
+  for (Range& range : ranges) {
+    while (!range.shape && range.size > most) {
+      Range first = range;
+      first.size = most;
+      range.offset += most;
+      range.size -= most;
+      if (range.base) *range.base += most;
+      cut.push_back(std::move(first));
+    }
+    cut.push_back(std::move(range));
+  }
+  return cut;
+}
+
+bool is_undescribed(const Range& range) { return range.name.empty(); }
+std::uint64_t size_of(std::span<const Range> ranges) {
+  return ranges.empty() ? 0 : ranges.back().offset + ranges.back().size - ranges.front().offset;
+}
+
+// How many ranges from here on are one stretch; 0: none, or too short a one to be worth a look.
+std::size_t stretch_at(std::span<const Range> ranges) {
+  std::size_t count = 0;
+  while (count < ranges.size() && is_undescribed(ranges[count]) &&
+         (count == 0 || size_of(ranges.first(count + 1)) <= kMostStretch))
+    ++count;
+  return size_of(ranges.first(count)) < kLeastStretch ? 0 : count;
+}
 
 class Writer {
  public:
@@ -43,6 +97,27 @@ class Writer {
     return tensor(range);
   }
 
+  // Ranges that nobody described, one behind the other: as the planner sees them, or as one frame of zstd -19, which knows
+  // of what is far back and is not led astray by numbers that are none.
+  Status stretch(std::span<const Range> ranges) {
+    TRY(flush_copy());
+    const ByteView bytes = target_.subspan(ranges.front().offset, size_of(ranges));
+    const bool plain = std::none_of(ranges.begin(), ranges.end(), [](const Range& range) { return range.shape.has_value(); });
+    if (plain && bytes.size() <= kMaxPlain) return each(ranges);  // they are that already
+    HeldSink held(out_);
+    Writer pieces(base_, target_, held, progress_);
+    pieces.cursor_ = cursor_;
+    const bool alone = plain && base_.empty();
+    if (!alone) TRY(pieces.each(ranges));
+    const std::uint64_t limit = alone ? bytes.size() : held.bytes.size();
+    TRY_ASSIGN(const Bytes frame, frame_below(limit, bytes, plain));
+    if (!frame.empty()) return emit_stretch(ranges.front().offset, bytes.size(), frame);
+    if (alone) return each(ranges);
+    cursor_ = pieces.cursor_;
+    std::move(pieces.parts.begin(), pieces.parts.end(), std::back_inserter(parts));
+    return out_.write(held.bytes);
+  }
+
   Status finish() {
     TRY(flush_copy());
     return out_.write(Bytes{static_cast<std::uint8_t>(SegmentKind::end)});
@@ -52,6 +127,24 @@ class Writer {
  private:
   bool same_as_base(ByteView bytes, std::uint64_t at) const {
     return std::equal(bytes.begin(), bytes.end(), base_.begin() + static_cast<std::ptrdiff_t>(at));
+  }
+
+  Status each(std::span<const Range> ranges) {
+    for (const Range& one : ranges) TRY(range(one));
+    return flush_copy();
+  }
+
+  // Empty: it would not be smaller.
+  Result<Bytes> frame_below(std::uint64_t limit, ByteView bytes, bool plain) {
+    if (limit <= kStretchHead || guess_stretch(bytes) * (plain ? kBytesDoubt : kNumbersDoubt) / 100 >= limit) return Bytes();
+    return encode_stretch(bytes, limit - kStretchHead, out_);
+  }
+
+  Status emit_stretch(std::uint64_t offset, std::uint64_t size, const Bytes& frame) {
+    Bytes head = {static_cast<std::uint8_t>(SegmentKind::stretch)};
+    put_varint(head, size);
+    put_varint(head, frame.size());
+    return emit(head, frame, {.kind = SegmentKind::stretch, .name = "", .offset = offset, .plain = size});
   }
 
   // Neighbouring copies become one.
@@ -182,7 +275,12 @@ class Writer {
 Result<std::vector<DeltaPart>> make_delta(ByteView base, ByteView target, ByteSink& out, const Progress& progress) {
   Writer writer(base, target, out, progress);
   TRY(writer.header());
-  for (const Range& range : plan_ranges(base, target)) TRY(writer.range(range));
+  const std::vector<Range> ranges = cut_ranges(plan_ranges(base, target), kMostStretch);
+  for (std::span<const Range> rest(ranges); !rest.empty();) {
+    const std::size_t count = stretch_at(rest);
+    TRY(count == 0 ? writer.range(rest.front()) : writer.stretch(rest.first(count)));
+    rest = rest.subspan(std::max<std::size_t>(count, 1));
+  }
   TRY(writer.finish());
   return std::move(writer.parts);
 }

@@ -6,6 +6,10 @@
 
 namespace drover::delta {
 
+std::span<std::uint8_t> ByteSink::place(std::uint64_t) { return {}; }
+
+Status ByteSink::filled(std::size_t) { return Error(Code::internal, "there is no place to fill"); }
+
 Status MemorySource::read(std::span<std::uint8_t> out) {
   if (out.size() > bytes_.size()) return Error(Code::malformed, "the delta is cut short");
   std::copy_n(bytes_.begin(), out.size(), out.begin());

@@ -108,7 +108,7 @@ constexpr int kDenied[] = {
 #endif
 };
 
-constexpr int kSync[] = {SCMP_SYS(fsync), SCMP_SYS(fdatasync)};
+constexpr int kWriteFiles[] = {SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(fallocate)};
 
 bool add_rules(scmp_filter_ctx filter, bool writes_files) {
   bool good = true;
@@ -116,7 +116,7 @@ bool add_rules(scmp_filter_ctx filter, bool writes_files) {
   for (int call : kAllowed) add(::seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0));
   for (int call : kDenied) add(::seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), call, 0));
   if (writes_files)
-    for (int call : kSync) add(::seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0));
+    for (int call : kWriteFiles) add(::seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0));
   // Memory may not become code.
   for (int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)})
     add(::seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)));

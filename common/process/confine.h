@@ -14,8 +14,8 @@ struct Confinement {
   // Address space beyond what is mapped now (RLIMIT_AS). Larger than what may become resident, since allocators reserve
   // more than they touch; allocation fails behind it.
   std::uint64_t more_address_space = 0;
-  // Bytes to which a file that it holds open may grow (RLIMIT_FSIZE). Above 0 it may also make them durable (fsync);
-  // 0: it writes to pipes alone.
+  // Bytes to which a file that it holds open may grow (RLIMIT_FSIZE). Above 0 it may also take their room in advance
+  // (fallocate) and make them durable (fsync); 0: it writes to pipes alone.
   std::uint64_t file_size = 0;
 };
 

@@ -25,6 +25,7 @@ std::string kind_word(const DeltaPart& part) {
     case SegmentKind::raw:
       return "as it is";
     case SegmentKind::zstd:
+    case SegmentKind::stretch:
       return "zstd";
     case SegmentKind::prefix:
       return "zstd on base";

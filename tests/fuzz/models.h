@@ -6,6 +6,7 @@
 
 #include "common/delta/delta.h"
 #include "tests/unit/delta/models.h"
+#include "tests/unit/delta/texts.h"
 
 namespace drover::fuzz {
 

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,8 +51,9 @@ class Sandbox : public testing::Test {
 
   process::Child start(const std::string& base_digest = "") {
     process::Spec spec;
-    spec.argv = {DROVER_BIN_DIR "/drover-patch", "--delta", pipe_file_, "--out", out(), "--size", std::to_string(kSize),
-                 "--base", base_file_};
+    spec.argv = {DROVER_BIN_DIR "/drover-patch", "--delta", pipe_file_, "--out", out(), "--size",
+                 std::to_string(target_.size())};
+    if (!base_file_.empty()) spec.argv.insert(spec.argv.end(), {"--base", base_file_});
     if (!base_digest.empty()) spec.argv.insert(spec.argv.end(), {"--base-digest", base_digest});
     spec.deadline = std::chrono::seconds(60);
     auto child = process::start(spec);
@@ -59,7 +61,11 @@ class Sandbox : public testing::Test {
     return std::move(*child);
   }
   void feed(std::string_view bytes) {
-    ASSERT_EQ(::write(pipe_, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+    while (!bytes.empty()) {
+      const ssize_t count = ::write(pipe_, bytes.data(), bytes.size());
+      ASSERT_GT(count, 0);
+      bytes.remove_prefix(static_cast<std::size_t>(count));
+    }
   }
   // Nothing but the end of a pipe's last writer ends it, and this test is one.
   static process::Outcome wait(process::Child& child) {
@@ -74,6 +80,12 @@ class Sandbox : public testing::Test {
     std::stringstream text;
     text << file.rdbuf();
     return text.str();
+  }
+  static unsigned long anonymous_kibibytes(pid_t pid) {
+    const std::string status = status_of(pid);
+    const std::size_t at = status.find("RssAnon:");
+    EXPECT_NE(at, std::string::npos);
+    return at == std::string::npos ? 0 : std::stoul(status.substr(at + 8));
   }
   // It is confined when its filter is on, and then about to read the pipe.
   static void wait_until_confined(pid_t pid) {
@@ -136,12 +148,30 @@ TEST_F(Sandbox, takes_little_memory_beside_its_base) {
   feed(delta_.substr(0, delta_.size() - 1));  // all but the end: it has decoded, and waits
   const auto written = [this] { return std::filesystem::file_size(out()); };
   while (written() < kSize / 2) ::usleep(1000);
-  const std::string status = status_of(child.pid());
-  const std::size_t at = status.find("RssAnon:");
-  ASSERT_NE(at, std::string::npos);
-  EXPECT_LT(std::stoul(status.substr(at + 8)), 6u * 1024) << "KiB";
+  EXPECT_LT(anonymous_kibibytes(child.pid()), 6U * 1024);
   feed(delta_.substr(delta_.size() - 1));
   EXPECT_TRUE(wait(child).exited(0));
+}
+
+// 12 MiB whose second half is the first, as one frame with a window of 8 MiB: it looks back into what it has written.
+TEST_F(Sandbox, takes_little_memory_for_a_long_stretch_that_repeats_what_is_far_back) {
+  base_.clear();
+  base_file_.clear();
+  const std::string half = noise(6 << 20, 3);
+  target_ = half + half;
+  delta::MemorySink sink;
+  ASSERT_TRUE(delta::make_delta({}, as_bytes(target_), sink));
+  ASSERT_LT(sink.bytes.size(), half.size() + 20'000);
+  process::Child child = start();
+  wait_until_confined(child.pid());
+  feed(std::string_view(reinterpret_cast<const char*>(sink.bytes.data()), sink.bytes.size() - 1));
+  // The file is extended at once, so that its size says nothing: the pipe is empty when all but the end is read.
+  for (int left = 1; left > 0; ::usleep(1000)) ASSERT_EQ(::ioctl(pipe_, FIONREAD, &left), 0);
+  EXPECT_LT(anonymous_kibibytes(child.pid()), 6U * 1024);
+  feed(std::string_view(reinterpret_cast<const char*>(sink.bytes.data()) + sink.bytes.size() - 1, 1));
+  const process::Outcome outcome = wait(child);
+  EXPECT_TRUE(outcome.exited(0)) << process::describe(outcome) << outcome.out;
+  EXPECT_TRUE(folder_.read("out") == target_);
 }
 #endif
 
