@@ -20,7 +20,7 @@ GOLDEN, HELD_OUT = 200, 4000
 MAX_LOSS = 0.5  # points
 SHARE_GOAL = 0.10
 SNAPPED = (("mlp", "usual"), ("mlp", "gentle"), ("mlp", "strong"), ("cnn", "usual"), ("cnn", "strong"), ("wide", "usual"))
-KEPT = (("mlp", "usual"), ("mlp", "gentle"), ("mlp", "last-layers"), ("cnn", "usual"))
+KEPT = (("mlp", "usual"), ("mlp", "gentle"), ("mlp", "last-layers"), ("mlp", "strong"), ("cnn", "usual"))
 
 
 def put(folder, name, content):
@@ -74,7 +74,9 @@ def moved(tool, folder, maker, label, pair, kind, options, plot=None):
              for which, params in (("v1", base), ("v2", new))]
     out = os.path.join(folder, "base")
     build(tool, out, files[0], "1")
-    wanted = [*options, "--base", out, "--max-loss", str(MAX_LOSS), "--held-out", held_out(os.path.join(folder, "data"), maker, net)]
+    wanted = ["--base", out, "--max-loss", str(MAX_LOSS), "--held-out", held_out(os.path.join(folder, "data"), maker, net), *options]
+    if "--float-model" in options:
+        wanted.append(put(folder, "float.onnx", model_bytes(net, new, "fp32", scales_of(new), "onnx")))
     report = build(tool, os.path.join(folder, "out"), files[1], "2", *wanted, *(["--plot", plot] if plot else []))["moved"][0]
     shutil.rmtree(folder)
     return report
@@ -98,7 +100,7 @@ def rows(bench):
 
     def report(label, pair, kind, options):
         plot = os.path.join(bench.folder, "snap.svg") if (label, pair, kind) == ("mlp", "usual", "fp32") else None
-        return bench.cache.get(f"moved {bench.tool_digest} {label} {pair} {kind}",
+        return bench.cache.get(f"moved {bench.tool_digest} {label} {pair} {kind} {' '.join(options)}",
                                lambda: moved(bench.tool, work, maker, label, pair, kind, options, plot))
     for label, pair in SNAPPED:
         got = report(label, pair, "fp32", ["--snap", "auto"])
@@ -106,7 +108,8 @@ def rows(bench):
         what = f"snapped release, {label} {pair} fp32, K = {got['deviations']:g}, loss {taken['loss']:.2f} points"
         out.append(row_of(what, got, taken, f"<= {SHARE_GOAL}"))
     for label, pair in KEPT:
-        got = report(label, pair, "int8-own", ["--keep-scales"])
-        taken = got["trials"][1]
-        out.append(row_of(f"kept scales, {label} {pair} int8, loss {taken['loss']:.2f} points", got, taken, None))
+        for words, options in (("kept scales", ["--keep-scales"]), ("kept scales, from floats", ["--keep-scales", "--float-model"])):
+            got = report(label, pair, "int8-own", options)
+            taken = got["trials"][1]
+            out.append(row_of(f"{words}, {label} {pair} int8, loss {taken['loss']:.2f} points", got, taken, None))
     return out

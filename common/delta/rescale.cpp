@@ -6,100 +6,30 @@
 #include <map>
 #include <optional>
 
-#include "common/delta/container.h"
-#include "common/delta/protobuf.h"
+#include "common/delta/float_source.h"
+#include "common/delta/onnx_graph.h"
 
 namespace drover::delta {
 namespace {
 
 constexpr int kGreatest = 127;
-constexpr std::size_t kMaxDimensions = 16;
+// Steps: the base's number stays where it is this near to being as good. Others divide in fp32, which is as exact.
+constexpr double kTie = 0.5 + 1e-4;
 
-struct Initialiser {
-  std::vector<std::uint64_t> dimensions;
-  std::uint64_t type = 0;
-  ByteView data;
-};
-constexpr std::uint64_t kFloat = 1, kInt8 = 3;  // TensorProto's numbers
-
-void add_dimension(const Fields& field, std::vector<std::uint64_t>& dimensions) {
-  if (field.bytes.empty()) return dimensions.push_back(field.value);
-  std::uint64_t value = 0;
-  unsigned shift = 0;
-  for (std::uint8_t byte : field.bytes) {
-    value |= static_cast<std::uint64_t>(byte & 127) << std::min(shift, 63U);
-    shift += 7;
-    if (byte >= 128) continue;
-    dimensions.push_back(std::exchange(value, 0));
-    shift = 0;
-  }
-}
-
-std::pair<std::string, Initialiser> read_initialiser(ByteView message) {
-  Initialiser out;
-  std::string name;
-  for (Fields field(message); field.next();) {
-    if (field.number == 1) add_dimension(field, out.dimensions);
-    if (field.number == 2) out.type = field.value;
-    if (field.number == 8) name = as_text(field.bytes);
-    if (field.number == 9 || field.number == 4) out.data = field.bytes;  // raw, or fp32 one after another
-  }
-  return {std::move(name), std::move(out)};
-}
-
-struct Node {
-  std::string operation;
-  std::vector<std::string> inputs;
-  std::int64_t axis = 1;
-};
-
-Node read_node(ByteView message) {
-  Node node;
-  for (Fields field(message); field.next();) {
-    if (field.number == 1) node.inputs.emplace_back(as_text(field.bytes));
-    if (field.number == 4) node.operation = as_text(field.bytes);
-    if (field.number != 5) continue;
-    std::string name;
-    std::int64_t value = 0;
-    for (Fields attribute(field.bytes); attribute.next();) {
-      if (attribute.number == 1) name = as_text(attribute.bytes);
-      if (attribute.number == 3) value = static_cast<std::int64_t>(attribute.value);
-    }
-    if (name == "axis") node.axis = value;
-  }
-  return node;
-}
-
-struct Graph {
-  std::map<std::string, Initialiser> initialisers;
-  std::vector<Node> dequantise;
-  std::map<std::string, std::size_t> uses;  // how often nodes read each name
-};
-
-Graph read_graph(ByteView file) {
-  Graph out;
-  for (Fields model(file); model.next();) {
-    if (model.number != 7) continue;
-    for (Fields graph(model.bytes); graph.next() && out.initialisers.size() < kMaxTensors;) {
-      if (graph.number == 5) out.initialisers.insert(read_initialiser(graph.bytes));
-      if (graph.number != 1) continue;
-      Node node = read_node(graph.bytes);
-      for (const std::string& input : node.inputs) ++out.uses[input];
-      if (node.operation == "DequantizeLinear" && node.inputs.size() >= 2) out.dequantise.push_back(std::move(node));
-    }
-  }
-  return out;
-}
-
-std::optional<QuantisedWeight> weight_of_node(const Graph& graph, const Node& node, const std::uint8_t* file) {
+std::optional<QuantisedWeight> weight_of_node(const OnnxGraph& graph, const Dequantiser& node,
+                                              const std::uint8_t* file) {
   const auto weight = graph.initialisers.find(node.inputs[0]), scale = graph.initialisers.find(node.inputs[1]);
   if (weight == graph.initialisers.end() || scale == graph.initialisers.end()) return std::nullopt;
   // What others read too cannot change for one of them.
   if (graph.uses.at(node.inputs[0]) != 1 || graph.uses.at(node.inputs[1]) != 1) return std::nullopt;
   const Initialiser &w = weight->second, &s = scale->second;
-  if (w.type != kInt8 || s.type != kFloat || w.data.empty() || w.dimensions.size() > kMaxDimensions)
+  if (w.type != kOnnxInt8 || s.type != kOnnxFloat || w.data.empty() || w.dimensions.size() > kMaxDimensions)
     return std::nullopt;
-  QuantisedWeight out{.name = node.inputs[0], .offset = static_cast<std::uint64_t>(w.data.data() - file)};
+  QuantisedWeight out;
+  out.name = node.inputs[0];
+  out.output = node.output;
+  out.dimensions = w.dimensions;
+  out.offset = static_cast<std::uint64_t>(w.data.data() - file);
   out.elements = w.data.size();
   out.scales = static_cast<std::uint64_t>(s.data.data() - file);
   out.channels = s.data.size() / sizeof(float);
@@ -124,18 +54,12 @@ std::optional<QuantisedWeight> weight_of_node(const Graph& graph, const Node& no
   return out;
 }
 
-float scale_at(ByteView file, const QuantisedWeight& weight, std::uint64_t channel) {
-  float scale = 0;
-  std::memcpy(&scale, file.data() + weight.scales + channel * sizeof scale, sizeof scale);
-  return scale;
-}
-
 Status check(ByteView file, const QuantisedWeight& weight) {
   if (!weight.centred)
     return Error(Code::invalid_argument,
                  "\"" + weight.name + "\" has zero points that are not 0: its scales cannot be kept");
   for (std::uint64_t c = 0; c < weight.channels; ++c)
-    if (const float scale = scale_at(file, weight, c); !(scale > 0) || !std::isfinite(scale))
+    if (const float scale = weight.scale(file, c); !(scale > 0) || !std::isfinite(scale))
       return Error(Code::invalid_argument, "\"" + weight.name + "\" has a scale that is not positive and finite");
   return {};
 }
@@ -166,51 +90,101 @@ Result<std::vector<Pair>> pairs_of(ByteView base, ByteView model) {
   return pairs;
 }
 
-void rescale(ByteView base, const Pair& pair, std::span<std::uint8_t> model, RescaleReport& report) {
-  Bytes moved(pair.model.elements);
-  std::uint64_t saturated = 0, changed = 0, changed_own = 0;
-  double cut_off = 0;  // squares, in steps
-  for (std::uint64_t i = 0; i < moved.size(); ++i) {
-    const std::uint64_t channel = i / pair.model.inner % pair.model.channels;
-    const double ratio = static_cast<double>(scale_at(model, pair.model, channel)) /
-                         static_cast<double>(scale_at(base, pair.base, channel));
-    const auto own = static_cast<std::int8_t>(model[pair.model.offset + i]);
-    const double place = std::nearbyint(own * ratio);
-    const double beyond = std::max(0.0, std::fabs(place) - kGreatest);
-    saturated += beyond > 0 ? 1 : 0;
-    cut_off += beyond * beyond;
-    moved[i] = static_cast<std::uint8_t>(static_cast<int>(std::clamp<double>(place, -kGreatest, kGreatest)));
-    const std::uint8_t before = base[pair.base.offset + i];
-    changed += moved[i] != before ? 1 : 0;
-    changed_own += static_cast<std::uint8_t>(own) != before ? 1 : 0;
+// The weights of one tensor before they were quantised, or what their numbers stand for.
+class Weights {
+ public:
+  Weights(ByteView model, const QuantisedWeight& weight, std::optional<FloatWeight> source)
+      : model_(model), weight_(weight), source_(std::move(source)) {}
+  double at(std::uint64_t i) const {
+    if (source_) return source_->at(i);
+    return static_cast<double>(own(i)) * static_cast<double>(weight_.scale_of(model_, i));
   }
-  if (cut_off > static_cast<double>(moved.size()) / 12) {
-    ++report.own;
-    return;
+  std::int8_t own(std::uint64_t i) const { return static_cast<std::int8_t>(model_[weight_.offset + i]); }
+
+ private:
+  ByteView model_;
+  const QuantisedWeight& weight_;
+  std::optional<FloatWeight> source_;
+};
+
+struct Moved {
+  Bytes numbers;
+  std::vector<double> cut_off;  // of each scale: squares, in steps
+};
+
+Moved moved_onto(ByteView base, const Pair& pair, const Weights& weights) {
+  Moved out{Bytes(pair.model.elements), std::vector<double>(pair.model.channels)};
+  for (std::uint64_t i = 0; i < out.numbers.size(); ++i) {
+    const double place = weights.at(i) / static_cast<double>(pair.base.scale_of(base, i));
+    const auto before = static_cast<std::int8_t>(base[pair.base.offset + i]);
+    const double nearest = std::fabs(place - before) <= kTie ? before : std::nearbyint(place);
+    const double beyond = std::max(0.0, std::fabs(nearest) - kGreatest);
+    out.cut_off[pair.model.channel_of(i)] += beyond * beyond;
+    out.numbers[i] = static_cast<std::uint8_t>(static_cast<int>(std::clamp<double>(nearest, -kGreatest, kGreatest)));
   }
-  std::copy(moved.begin(), moved.end(), model.begin() + static_cast<std::ptrdiff_t>(pair.model.offset));
-  std::memcpy(model.data() + pair.model.scales, base.data() + pair.base.scales, pair.model.channels * sizeof(float));
-  ++report.kept;
-  report.weights += moved.size();
-  report.saturated += saturated;
-  report.changed += changed;
-  report.changed_own += changed_own;
+  return out;
+}
+
+// Where cutting off loses no more than rounding does.
+std::vector<bool> kept_scales(const Moved& moved) {
+  const double weights = static_cast<double>(moved.numbers.size()) / static_cast<double>(moved.cut_off.size());
+  std::vector<bool> kept;
+  for (const double squares : moved.cut_off) kept.push_back(squares <= weights / 12);
+  return kept;
+}
+
+void rescale(ByteView base, const Pair& pair, const Weights& weights, std::span<std::uint8_t> model,
+             RescaleReport& report) {
+  const Moved moved = moved_onto(base, pair, weights);
+  const std::vector<bool> kept = kept_scales(moved);
+  for (std::uint64_t i = 0; i < moved.numbers.size(); ++i) {
+    if (!kept[pair.model.channel_of(i)]) continue;
+    const std::uint8_t before = base[pair.base.offset + i], own = model[pair.model.offset + i];
+    const double place = weights.at(i) / static_cast<double>(pair.base.scale_of(base, i));
+    ++report.weights;
+    report.saturated += std::fabs(place) > kGreatest + kTie ? 1 : 0;
+    report.changed += moved.numbers[i] != before ? 1 : 0;
+    report.changed_own += own != before ? 1 : 0;
+    model[pair.model.offset + i] = moved.numbers[i];
+  }
+  for (std::uint64_t c = 0; c < pair.model.channels; ++c) {
+    const std::uint64_t at = c * sizeof(float);
+    if (kept[c]) std::memcpy(model.data() + pair.model.scales + at, base.data() + pair.base.scales + at, sizeof(float));
+    report.kept += kept[c] ? 1 : 0;
+  }
+  report.scales += pair.model.channels;
+  ++report.tensors;
 }
 
 }  // namespace
 
+float QuantisedWeight::scale(ByteView file, std::uint64_t channel) const {
+  float value = 0;
+  std::memcpy(&value, file.data() + scales + channel * sizeof value, sizeof value);
+  return value;
+}
+
 std::vector<QuantisedWeight> find_quantised(ByteView onnx) {
-  const Graph graph = read_graph(onnx);
+  const OnnxGraph graph = read_onnx_graph(onnx);
   std::vector<QuantisedWeight> found;
-  for (const Node& node : graph.dequantise)
+  for (const Dequantiser& node : graph.dequantisers)
     if (auto weight = weight_of_node(graph, node, onnx.data())) found.push_back(std::move(*weight));
   return found;
 }
 
-Result<RescaleReport> keep_scales(ByteView base, std::span<std::uint8_t> model) {
+Result<RescaleReport> keep_scales(ByteView base, ByteView source, std::span<std::uint8_t> model) {
   TRY_ASSIGN(const std::vector<Pair> pairs, pairs_of(base, model));
+  std::vector<std::optional<FloatWeight>> sources(pairs.size());
+  if (!source.empty()) {
+    const FloatSource floats(source);
+    for (std::size_t i = 0; i < pairs.size(); ++i) {
+      TRY_ASSIGN(FloatWeight found, floats.weights_of(model, pairs[i].model));
+      sources[i] = std::move(found);
+    }
+  }
   RescaleReport report;
-  for (const Pair& pair : pairs) rescale(base, pair, model, report);
+  for (std::size_t i = 0; i < pairs.size(); ++i)
+    rescale(base, pairs[i], Weights(model, pairs[i].model, sources[i]), model, report);
   return report;
 }
 

@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 
-#include "common/delta/delta.h"
 #include "common/delta/rescale.h"
 #include "common/delta/snap.h"
 #include "common/fs/mapped_file.h"
@@ -26,9 +26,10 @@ constexpr std::size_t kFailuresShown = 2;  // steps behind the limit that are st
 struct Job {
   package::VariantSpec& variant;
   package::PackagePolicy policy;
-  fs::path folder;        // the copy that becomes the package
-  fs::path scratch;       // beside it, for the models that are tried
-  std::string base_file;  // the base's model
+  fs::path folder;         // the copy that becomes the package
+  fs::path scratch;        // beside it, for the models that are tried
+  package::Manifest held;  // the base's package
+  std::string base_file;   // and its model
   std::vector<SampleSet> sets;
   const ReleaseFolder& base;
 };
@@ -36,17 +37,25 @@ struct Job {
 struct Settings {
   std::optional<double> snap;  // 0: auto
   bool keep_scales = false;
+  std::string float_model;
   double max_loss = 0;
 };
 
 Result<Settings> read_settings(const BaseOptions& o) {
-  const bool others = !o.snap.empty() || o.keep_scales || !o.held_out.empty() || !o.plot.empty();
+  const bool others =
+      !o.snap.empty() || o.keep_scales || !o.float_model.empty() || !o.held_out.empty() || !o.plot.empty();
   if (o.base.empty() && others)
-    return Error(Code::invalid_argument,
-                 "--snap, --keep-scales, --held-out and --plot need --base, an earlier release's folder");
+    return Error(
+        Code::invalid_argument,
+        "--snap, --keep-scales, --float-model, --held-out and --plot need --base, an earlier release's folder");
   if (!o.base.empty() && o.snap.empty() && !o.keep_scales)
     return Error(Code::invalid_argument, "--base: say what is to be done with it, --snap or --keep-scales");
-  Settings settings{.snap = {}, .keep_scales = o.keep_scales, .max_loss = 0};
+  if (!o.plot.empty() && o.snap.empty())
+    return Error(Code::invalid_argument, "--plot draws the steps of --snap, and needs it");
+  if (!o.float_model.empty() && !o.keep_scales)
+    return Error(Code::invalid_argument,
+                 "--float-model belongs to --keep-scales: it is what int8 weights are quantised from");
+  Settings settings{.snap = {}, .keep_scales = o.keep_scales, .float_model = o.float_model, .max_loss = 0};
   if (!o.snap.empty()) settings.snap = parse_snap(o.snap);
   if (!o.snap.empty() && (!settings.snap || *settings.snap > delta::kMaxSnap))
     return Error(
@@ -91,7 +100,7 @@ Result<Job> open_job(const ReleaseFolder& base, const BaseOptions& options, cons
   if (was == nullptr)
     return Error(Code::invalid_argument,
                  fmt::format("--base: {} {} has no variant for {}", base.model(), base.version(), variant.kind));
-  TRY_ASSIGN(const package::Manifest manifest, base.layout.read_manifest(was->descriptor));
+  TRY_ASSIGN(package::Manifest manifest, base.layout.read_manifest(was->descriptor));
   if (manifest.confidential())
     return Error(
         Code::invalid_argument,
@@ -106,6 +115,7 @@ Result<Job> open_job(const ReleaseFolder& base, const BaseOptions& options, cons
           .policy = std::move(policy),
           .folder = work / variant.kind / "package",
           .scratch = work / variant.kind,
+          .held = manifest,
           .base_file = base.layout.blob_path(model->digest).string(),
           .sets = {},
           .base = base};
@@ -123,21 +133,6 @@ Result<Job> open_job(const ReleaseFolder& base, const BaseOptions& options, cons
 }
 
 fs::path exact_outputs(const Job& job, const SampleSet& set) { return job.scratch / (set.name + ".exact.f32"); }
-
-class Discard final : public delta::ByteSink {
- public:
-  Status write(ByteView bytes) override {
-    size += bytes.size();
-    return {};
-  }
-  std::uint64_t size = 0;
-};
-
-Result<std::uint64_t> delta_bytes(ByteView base, ByteView model) {
-  Discard sink;
-  TRY(delta::make_delta(base, model, sink));
-  return sink.size;
-}
 
 // The model as it was given: what all others are measured against.
 Result<Trial> exact_trial(const Job& job, ByteView base, ByteView model, const Evaluator& evaluator) {
@@ -256,20 +251,28 @@ Result<MovedModel> keep_variant(Job& job, const Settings& settings, ByteView bas
                    .snapped = false,
                    .report = {}};
   const Bytes given = model;
-  TRY_ASSIGN(const delta::RescaleReport report, delta::keep_scales(base, model));
+  drover::fs::MappedFile source;
+  if (!settings.float_model.empty()) {
+    TRY_ASSIGN(source, drover::fs::MappedFile::open(settings.float_model).within("--float-model"));
+    if (source.bytes().empty()) return Error(Code::invalid_argument, "--float-model: the file is empty");
+    job.variant.annotations[kQuantisedFrom] = crypto::sha256(source.bytes()).text();
+  }
+  TRY_ASSIGN(const delta::RescaleReport report, delta::keep_scales(base, source.bytes(), model));
   TRY_ASSIGN(Trial exact, exact_trial(job, base, given, evaluator));
   TRY_ASSIGN(Trial trial, try_model(job, base, model, 0, exact, evaluator));
   if (!trial.within(settings.max_loss)) return over_limit(job, trial, settings.max_loss, "--keep-scales");
   moved.trade.trials = {std::move(exact), std::move(trial)};
-  job.variant.annotations[kScalesKept] = fmt::format("{} of {}", report.kept, report.kept + report.own);
+  job.variant.annotations[kScalesKept] = fmt::format("{} of {}", report.kept, report.scales);
   const double weights = static_cast<double>(std::max<std::uint64_t>(1, report.weights));
   moved.report = {{"kind", job.variant.kind},
                   {"how", "scales kept"},
-                  {"tensors", report.kept},
-                  {"tensors_with_own_scales", report.own},
+                  {"tensors", report.tensors},
+                  {"scales", report.scales},
+                  {"scales_kept", report.kept},
                   {"saturated", static_cast<double>(report.saturated) / weights},
                   {"changed_before", static_cast<double>(report.changed_own) / weights},
                   {"changed_after", static_cast<double>(report.changed) / weights}};
+  if (!source.bytes().empty()) moved.report["quantised_from"] = job.variant.annotations[kQuantisedFrom];
   return moved;
 }
 
@@ -287,11 +290,33 @@ Result<MovedModel> move_variant(Job& job, const Settings& settings, Bytes model,
   auto moved = keep ? keep_variant(job, settings, base.bytes(), model, evaluator)
                     : snap_variant(job, settings, base.bytes(), model, evaluator, progress);
   if (!moved) return std::move(moved).error().within(job.variant.kind);
-  TRY(finish_package(job, model, moved->trade, evaluator).within(job.variant.kind));
+  const Trade& trade = moved->trade;
+  TRY_ASSIGN(moved->exact, package_cost(job.base.layout, job.held, job.variant.folder, job.policy.model_file,
+                                        trade.trials.front().bytes));
+  TRY(finish_package(job, model, trade, evaluator).within(job.variant.kind));
+  TRY_ASSIGN(moved->package, package_cost(job.base.layout, job.held, job.folder, job.policy.model_file,
+                                          trade.trials[trade.taken].bytes));
+  moved->report["package"] = {{"bytes", moved->package.bytes},
+                              {"sent", moved->package.sent},
+                              {"share", moved->package.share()},
+                              {"sent_before", moved->exact.sent}};
   moved->report["file_bytes"] = moved->trade.file_bytes;
   moved->report["base"] = job.base.index.digest.text();
   for (const Trial& trial : moved->trade.trials) moved->report["trials"].push_back(trial_json(moved->trade, trial));
   return moved;
+}
+
+// One drawing goes where it was said, several beside one another.
+Status write_drawings(const fs::path& plot, const std::vector<MovedModel>& moved) {
+  const auto drawn = std::count_if(moved.begin(), moved.end(), [](const MovedModel& one) { return one.snapped; });
+  if (drawn == 0) return Error(Code::invalid_argument, "nothing to draw: no variant was snapped");
+  for (const MovedModel& one : moved) {
+    if (!one.snapped) continue;
+    fs::path path = plot;
+    if (drawn > 1) path.replace_filename(plot.stem().string() + "." + one.trade.kind + plot.extension().string());
+    TRY(write_file(path, trade_drawing(one.trade)));
+  }
+  return {};
 }
 
 }  // namespace
@@ -306,11 +331,21 @@ void declare_base_options(CommandSpec& build, BaseOptions& o) {
       "move float weights onto a grid around the base's, K standard deviations of the change wide; auto: as wide as "
       "--max-loss allows");
   build.flag("--keep-scales", o.keep_scales, "bring int8 weights onto the base's scales");
+  build
+      .option("--float-model", "FILE", &o.float_model,
+              "with --keep-scales: the fp32 model (ONNX) that the int8 weights were quantised from; they are quantised "
+              "anew from it, and rounded once")
+      .file();
   build.option("--max-loss", "POINTS", &o.max_loss,
                "points of accuracy that may be lost on any set, else nothing is built (0.5)");
   build.option("--held-out", "FILE", &o.held_out, "samples to measure by beside the golden set: a description in JSON")
       .file();
-  build.option("--plot", "FILE", &o.plot, "draw what each step of the grid sends and costs, as SVG").file();
+  build
+      .option(
+          "--plot", "FILE", &o.plot,
+          "draw what each step of the grid sends and costs, as SVG; of several variants each into FILE with its kind "
+          "before the ending")
+      .file();
 }
 
 Result<std::vector<MovedModel>> move_to_base(const BaseOptions& options, const fs::path& work,
@@ -327,12 +362,11 @@ Result<std::vector<MovedModel>> move_to_base(const BaseOptions& options, const f
     // A release has variants of several kinds; the options are for those that they fit.
     if (variants.size() > 1 && !has_weights(settings, model)) continue;
     TRY_ASSIGN(MovedModel moved, move_variant(job, settings, std::move(model), evaluator, progress));
-    if (!options.plot.empty() && moved.snapped)
-      TRY(write_file(options.plot, trade_drawing(moved.trade)).within("--plot"));
     all.push_back(std::move(moved));
   }
   if (all.empty())
     return Error(Code::invalid_argument, "--base: no variant has weights that --snap or --keep-scales could move");
+  if (!options.plot.empty()) TRY(write_drawings(options.plot, all).within("--plot"));
   return all;
 }
 
@@ -341,12 +375,19 @@ std::string moved_text(const std::vector<MovedModel>& moved, const Context& cont
   for (const MovedModel& one : moved) {
     const nlohmann::json& report = one.report;
     out += fmt::format("{}: {}", one.trade.kind,
-                       one.snapped ? "moved onto a grid around the base" : "on the base's scales");
+                       one.snapped                         ? "moved onto a grid around the base"
+                       : report.contains("quantised_from") ? "quantised anew on the base's scales"
+                                                           : "on the base's scales");
     if (!one.snapped)
-      out += fmt::format(": {:.1f} % of the weights differ from the base, {:.1f} % before; {:.3f} % cut off",
-                         100 * report["changed_after"].get<double>(), 100 * report["changed_before"].get<double>(),
-                         100 * report["saturated"].get<double>());
-    out += "\n" + trade_table(one.trade, context.out_style(), context.out_width()) + "\n";
+      out += fmt::format(
+          ": {} of {} scales; {:.1f} % of the weights differ from the base, {:.1f} % before; {:.3f} % cut off",
+          report["scales_kept"].get<std::uint64_t>(), report["scales"].get<std::uint64_t>(),
+          100 * report["changed_after"].get<double>(), 100 * report["changed_before"].get<double>(),
+          100 * report["saturated"].get<double>());
+    out += "\n" + trade_table(one.trade, context.out_style(), context.out_width());
+    out += fmt::format("whole package: {} of {} is sent, {:.1f} %; {:.1f} % as it was given\n\n",
+                       human_bytes(one.package.sent), human_bytes(one.package.bytes), 100 * one.package.share(),
+                       100 * one.exact.share());
   }
   return out;
 }

@@ -243,9 +243,8 @@ void declare_release_build(CommandSpec& release, Context& context) {
       "layout; nothing is sent.\n"
       "Settings of a variant: precision=int8, arch=arm64, runtime=onnx, accelerator=npu.\n"
       "With --base the models are brought near to those of an earlier release before they are packed, so that devices "
-      "which hold that one need few bytes: --snap for float weights, --keep-scales for int8. The model changes a "
-      "little; it "
-      "is measured on the golden set and on --held-out, in ONNX Runtime, and gets golden outputs of its own.\n"
+      "which hold that one need few bytes: --snap for float weights, --keep-scales for int8 (with --float-model, "
+      "quantised anew from the weights that it was made from). The model changes a little; it is measured on the golden set and on --held-out, in ONNX Runtime, and gets golden outputs of its own.\n"
       "With --encrypt every file but drover.json is encrypted, each variant under a key of its own; the keys are written "
       "to a file beside DIR. No server can make deltas of such files: --delta-from makes them here.";
   c.examples = {
@@ -253,6 +252,8 @@ void declare_release_build(CommandSpec& release, Context& context) {
       "gate-arm64=build/int8,precision=int8 --out mnist-1.2.0",
       "drover release build mnist 1.3.0 --variant kiosk-x64=build/fp32 --base mnist-1.2.0 --snap auto --held-out "
       "data/held-out.json --plot trade.svg --out mnist-1.3.0",
+      "drover release build mnist 1.3.0 --variant gate-arm64=build/int8 --base mnist-1.2.0 --keep-scales --float-model "
+      "build/fp32/model.onnx --held-out data/held-out.json --out mnist-1.3.0",
       "drover release build mnist 1.3.0 --variant kiosk-x64=build/fp32 --encrypt --delta-from mnist-1.2.0 --out "
       "mnist-1.3.0"};
   c.argument("MODEL", &o->model, "the model's name");

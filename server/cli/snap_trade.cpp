@@ -123,7 +123,7 @@ std::optional<double> parse_snap(std::string_view text) {
 }
 
 std::string trade_table(const Trade& trade, const Style& style, std::size_t width) {
-  std::vector<Column> columns = {{"MODEL", Align::right}, {"DELTA", Align::right}, {"SHARE", Align::right}, {""}};
+  std::vector<Column> columns = {{"MODEL", Align::right}, {"DELTA", Align::right}, {"OF FILE", Align::right}, {""}};
   const std::vector<Score> sets = trade.trials.empty() ? std::vector<Score>{} : trade.trials.front().scores;
   for (const Score& set : sets) columns.push_back({set.set, Align::right});
   columns.push_back({"LOSS", Align::right});

@@ -7,9 +7,10 @@ import subprocess
 import unittest
 
 import numpy as np
+import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tool import BIN, ToolCase, blob
+from tool import BIN, ToolCase, blob, sha256
 
 WIDTH, HIDDEN, CLASSES = 48, 96, 8
 GOLDEN, HELD_OUT = 64, 600
@@ -187,11 +188,77 @@ class Base(ToolCase):
         self.ok("release", "build", "net", "2", "--variant", f"kiosk-x64={files}", "--out", exact)
         built = self.ok(*self.build(files, base, "--keep-scales", "--max-loss", "2", "--held-out", self.held_out(), "--json")).json()
         moved = built["moved"][0]
-        self.assertEqual((moved["how"], moved["tensors"]), ("scales kept", 2))
+        self.assertEqual((moved["how"], moved["tensors"], moved["scales"]), ("scales kept", 2, HIDDEN + CLASSES))
+        self.assertGreater(moved["scales_kept"], 0.9 * moved["scales"])
         self.assertLess(moved["changed_after"], moved["changed_before"])
         self.assertLess(self.delta(base, self.path("out")), self.delta(base, exact))
         self.assertEqual(self.validate(self.path("out"))["verdict"], "pass")
-        self.assertEqual(self.unpacked(self.path("out"))[1]["annotations"]["org.drover.scales-kept"], "2 of 2")
+        self.assertEqual(self.unpacked(self.path("out"))[1]["annotations"]["org.drover.scales-kept"],
+                         f"{moved['scales_kept']} of {moved['scales']}")
+
+    def test_int8_weights_are_quantised_anew_from_the_float_model(self):
+        base, files = self.base("int8"), self.package("v2", self.v2, "int8")
+        source = onnx_model(self.v2)
+        built = self.ok(*self.build(files, base, "--keep-scales", "--float-model", self.write("v2.onnx", source), "--max-loss", "2",
+                                    "--held-out", self.held_out(), "--json")).json()
+        moved = built["moved"][0]
+        self.assertEqual(moved["quantised_from"], sha256(source))
+        unpacked, manifest = self.unpacked(self.path("out"))
+        self.assertEqual(manifest["annotations"]["org.drover.quantised-from"], sha256(source))
+        before, after = map(float, manifest["annotations"]["org.drover.score.held-out"].split())
+        self.assertLessEqual(before - after, 0.02)
+        stored = {t.name: numpy_helper.to_array(t) for t in onnx.load_from_string(unpacked["model.onnx"]).graph.initializer}
+        kept = 0
+        for i in (0, 2):
+            scale = (np.abs(self.v1[i]).max(1) / 127).astype(np.float32)
+            rows = stored[f"s{i}"] == scale
+            kept += rows.sum()
+            steps = np.abs(np.clip(self.v2[i] / scale[:, None], -127, 127) - stored[f"q{i}"])[rows]
+            self.assertLessEqual(steps.max(), 0.5002)  # rounded once
+        self.assertEqual(kept, moved["scales_kept"])
+        self.assertGreater(kept, 0.9 * moved["scales"])
+        self.assertEqual(self.validate(self.path("out"))["verdict"], "pass")
+        shutil.rmtree(self.path("out"))
+        twice = self.ok(*self.build(files, base, "--keep-scales", "--max-loss", "2", "--json")).json()["moved"][0]
+        self.assertLessEqual(moved["trials"][1]["delta_bytes"], twice["trials"][1]["delta_bytes"])
+
+    def test_a_float_model_that_is_not_what_was_quantised_is_refused(self):
+        base, files = self.base("int8"), self.package("v2", self.v2, "int8")
+        right, other = self.write("v2.onnx", onnx_model(self.v2)), self.write("other.onnx", onnx_model(network(9)))
+        for sentence, source in (("not another training", other), ("stores no fp32 weights", os.path.join(files, "model.onnx")),
+                                 ("stores no fp32 weights", self.write("text.onnx", b"no model")), ("the file is empty", self.write("e", b""))):
+            self.refuse(sentence, files, base, "--keep-scales", "--float-model", source)
+        self.refuse("belongs to --keep-scales", files, base, "--snap", "1", "--float-model", right)
+        self.refuse("need --base", files, "", "--float-model", right)
+        self.refused(3, self.path("none"), *self.build(files, base, "--keep-scales", "--float-model", self.path("none")))
+
+    def test_the_report_has_the_share_of_the_file_and_of_the_package(self):
+        base, files = self.base(), self.package("v2", self.v2)
+        built = self.ok(*self.build(files, base, "--snap", "1", "--json")).json()["moved"][0]
+        old, new = (self.unpacked(release)[0] for release in (base, self.path("out")))
+        changed = {path for path in new if new[path] != old.get(path)}
+        self.assertEqual(changed, {"model.onnx", "golden/outputs.f32"})
+        package = built["package"]
+        self.assertEqual(package["bytes"], sum(map(len, new.values())))
+        self.assertAlmostEqual(package["share"], package["sent"] / package["bytes"])
+        model = built["trials"][1]["delta_bytes"]
+        self.assertTrue(model < package["sent"] <= model + len(new["golden/outputs.f32"]), package)
+        self.assertLess(package["sent"], package["sent_before"])
+        shutil.rmtree(self.path("out"))
+        text = self.ok(*self.build(files, base, "--snap", "1")).out
+        self.assertRegex(text, r"(?m)^MODEL +DELTA +OF FILE ")
+        self.assertRegex(text, rf"(?m)^whole package: .* is sent, {100 * package['share']:.1f} %; .* % as it was given$")
+
+    def test_several_variants_are_drawn_beside_one_another(self):
+        base, files = self.path("both"), self.package("v2", self.v2)
+        old = self.package("v1", self.v1)
+        self.ok("release", "build", "net", "1", "--variant", f"kiosk-x64={old}", "--variant", f"gate-arm64={old}", "--out", base)
+        self.ok("release", "build", "net", "2", "--variant", f"kiosk-x64={files}", "--variant", f"gate-arm64={files}", "--base", base,
+                "--snap", "1", "--plot", self.path("trade.svg"), "--out", self.path("out"))
+        self.assertEqual(sorted(name for name in os.listdir(self.folder) if name.endswith(".svg")),
+                         ["trade.gate-arm64.svg", "trade.kiosk-x64.svg"])
+        shutil.rmtree(self.path("out"))
+        self.refuse("and needs it", files, self.base("int8"), "--keep-scales", "--plot", self.path("none.svg"))
 
     def refuse(self, sentence, folder, base, *options):
         self.refused(2, sentence, *self.build(folder, base, *options))

@@ -39,9 +39,9 @@ TEST(SnapTrade, StepsAreNumbersAboveZeroOrAuto) {
 TEST(SnapTrade, TheTableHasARowForEachModelAndMarksTheOneTaken) {
   const Trade trade{"kiosk", 1000, {trial(0, 900, 0.95), trial(0.5, 90, 0.949)}, 1};
   EXPECT_EQ(trade_table(trade, {}, 0),
-            "MODEL  DELTA   SHARE                         golden  held-out  LOSS\n"
-            "exact  900 B  90.0 %  ##################..  98.00 %   95.00 %  0.00\n"
-            " 0.50   90 B   9.0 %  ##..................  98.00 %   94.90 %  0.10  taken\n");
+            "MODEL  DELTA  OF FILE                         golden  held-out  LOSS\n"
+            "exact  900 B   90.0 %  ##################..  98.00 %   95.00 %  0.00\n"
+            " 0.50   90 B    9.0 %  ##..................  98.00 %   94.90 %  0.10  taken\n");
 }
 
 TEST(SnapTrade, TheDrawingHasALineForEachSetAndAPointForEachModel) {
