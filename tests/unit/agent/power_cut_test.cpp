@@ -54,6 +54,7 @@ struct Case {
   bool healthy;
   bool first;  // nothing is installed before
 };
+void PrintTo(const Case& of, std::ostream* out) { *out << of.name; }
 
 class Cut : public testing::TestWithParam<Case> {
  protected:

@@ -14,6 +14,10 @@
 #include "tests/support/expect.h"
 #include "tests/support/temp_folder.h"
 
+namespace drover::package {
+static void PrintTo(PlainPlace place, std::ostream* out) { *out << (place == PlainPlace::tmpfs ? "tmpfs" : "memfd"); }
+}  // namespace drover::package
+
 namespace drover::agent {
 namespace {
 

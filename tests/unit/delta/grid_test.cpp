@@ -25,6 +25,7 @@ struct Case {
   ElementType type;
   const char* dtype;
 };
+void PrintTo(const Case& of, std::ostream* out) { *out << of.dtype; }
 
 struct Models {
   Bytes base, exact, snapped;
@@ -110,7 +111,8 @@ TEST_P(EveryFloat, snapping_moves_no_weight_by_more_than_half_a_step) {
 
 INSTANTIATE_TEST_SUITE_P(Types, EveryFloat,
                          ::testing::Values(Case{ElementType::f32, "F32"}, Case{ElementType::f16, "F16"},
-                                           Case{ElementType::bf16, "BF16"}));
+                                           Case{ElementType::bf16, "BF16"}),
+                         [](const auto& test) { return std::string(test.param.dtype); });
 
 TEST(GridTest, a_wider_grid_costs_fewer_bytes_and_loses_more) {
   const Case f32{ElementType::f32, "F32"};
