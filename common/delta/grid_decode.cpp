@@ -9,8 +9,8 @@
 namespace drover::delta {
 namespace {
 
-constexpr std::size_t kMaxCoded = 2 * kChunkElements + 64;  // a symbol takes 12 bits at most, and the states are kept
-constexpr std::size_t kMaxPlain = 2 * kChunkElements;       // an escape takes 9 bits
+constexpr std::size_t kMaxCoded = 3 * kChunkElements / 2 + 64;  // a symbol takes 12 bits at most; the states
+constexpr std::size_t kMaxPlain = 9 * kChunkElements / 8;       // an escape takes 9 bits
 constexpr std::size_t kMaxPlainTables = 128 * 1024;
 constexpr std::size_t kStepBytes = 3;  // of a varint that says the difference of two steps
 
@@ -80,21 +80,32 @@ class GridDecoder {
         prediction_(shape, factors, side.scales) {}
 
   Status run(NumberReader& in, ByteSink& sink) {
-    Bytes out;
     while (done_ < elements_) {
       const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(kChunkElements, elements_ - done_));
       TRY_ASSIGN(const Chunk chunk, read_chunk(in));
-      out.resize(count * sizeof(Stored));
-      TRY(decode(chunk, count, out.data()));
-      TRY(sink.write(out));
+      TRY(decode(chunk, count, sink));
     }
     return {};
   }
 
  private:
-  Status decode(const Chunk& chunk, std::size_t count, std::uint8_t* out) {
+  Status decode(const Chunk& chunk, std::size_t count, ByteSink& sink) {
     TRY_ASSIGN(RansDecoder decoder, RansDecoder::start(chunk.coded, chunk.coded_size, count));
     BitReader bits(chunk.plain, chunk.plain_size);
+    bool on_grid = true;
+    for (std::size_t left = count; left > 0 && on_grid;) {
+      const std::size_t now = std::min(left, kOutElements);
+      on_grid = decode_some(decoder, bits, now);
+      TRY(sink.write(ByteView(out_).first(now * sizeof(Stored))));
+      left -= now;
+    }
+    if (!on_grid || !decoder.finished() || !bits.finished())
+      return Error(Code::malformed, "a snapped tensor's chunk is damaged");
+    return {};
+  }
+
+  // Into out_; false when a place lies off the grid.
+  bool decode_some(RansDecoder& decoder, BitReader& bits, std::size_t count) {
     int worst = 0;
     for (std::size_t i = 0; i < count; ++i) {
       if (column_ == 0) begin_row();
@@ -106,13 +117,11 @@ class GridDecoder {
       const int place = here.nearest + here.sign * left;
       worst = std::max(worst, std::abs(place));
       const Stored element = T::is_special(before) ? before : grid_element<T>(before, step_, place);
-      std::memcpy(out + i * sizeof(Stored), &element, sizeof element);
+      std::memcpy(out_.data() + i * sizeof(Stored), &element, sizeof element);
       if (++column_ == columns_) column_ = 0;
     }
     done_ += count;
-    if (worst > kMaxGridPlace || !decoder.finished() || !bits.finished())
-      return Error(Code::malformed, "a snapped tensor's chunk is damaged");
-    return {};
+    return worst <= kMaxGridPlace;
   }
 
   void begin_row() {
@@ -128,6 +137,7 @@ class GridDecoder {
   GridPrediction prediction_;
   std::size_t row_ = 0, column_ = 0;
   double step_ = 0;
+  Bytes out_ = Bytes(kOutElements * sizeof(Stored));
 };
 
 }  // namespace
@@ -144,6 +154,7 @@ Status decode_grid(const TensorShape& shape, std::size_t rank, NumberReader& in,
   if (rank > 0) {
     TRY_ASSIGN(factors,
                read_factors(in, rank, static_cast<std::size_t>(shape.rows), static_cast<std::size_t>(shape.columns)));
+    factors.right = std::vector<std::int16_t>();  // product() has it in pairs; = {} would keep the memory
   }
   TRY_ASSIGN(const Bytes tables, read_packed(in, kMaxPlainTables));
   TRY_ASSIGN(const Model model, Model::read(tables, kGridContexts));

@@ -11,9 +11,10 @@
 namespace drover::delta {
 namespace {
 
-constexpr std::size_t kContexts = 6;  // by the number of low bits that go as they are: 0 with four sizes, 1, more
-constexpr unsigned kMaxLog = 14;      // kMaxFactor has 13 bits
-constexpr unsigned kEscapeBits = 15;  // of a number of 14 bits with its sign
+constexpr std::size_t kContexts = 6;   // by the number of low bits that go as they are: 0 with four sizes, 1, more
+constexpr unsigned kMaxLog = 14;       // kMaxFactor has 13 bits
+constexpr unsigned kEscapeBits = 15;   // of a number of 14 bits with its sign
+constexpr std::size_t kFewBytes = 64;  // states, and what rounding costs where numbers are few
 
 // One vector: how many low bits are noise, and the context of the rest.
 struct VectorScale {
@@ -85,9 +86,11 @@ Status read_numbers(NumberReader& in, std::span<const std::span<std::int16_t>> v
   for (const auto& vector : vectors) count += vector.size();
   const Bytes logs = in.bytes(vectors.size());
   const Bytes tables = in.bytes(in.bounded(kMaxTableBytes, "the tables of a tensor's numbers"));
-  const std::size_t coded_size = in.bounded(count + count / 2 + 64, "a tensor's numbers");
+  // Together: of 14 bits, a number that costs more of one costs less of the other.
+  const std::size_t most = 2 * count + kFewBytes;
+  const std::size_t coded_size = in.bounded(most, "a tensor's numbers");
   const Bytes coded = in.bytes(coded_size, kReadAhead);
-  const std::size_t plain_size = in.bounded(2 * count + 8, "the low bits of a tensor's numbers");
+  const std::size_t plain_size = in.bounded(most - coded_size, "the low bits of a tensor's numbers");
   const Bytes plain = in.bytes(plain_size, kReadAhead);
   TRY(in.status());
   if (std::any_of(logs.begin(), logs.end(), [](std::uint8_t log) { return log > kMaxLog; }))

@@ -81,7 +81,7 @@ Result<Parameters> read_parameters(NumberReader& in, const TensorShape& shape) {
   const auto vectors = vectors_of<std::int16_t>(p);
   if (!vectors.empty()) TRY(read_numbers(in, vectors));
   p.factors.make_pairs();
-  p.factors.right = {};  // product() has it in pairs
+  p.factors.right = std::vector<std::int16_t>();  // product() has it in pairs; = {} would keep the memory
   return p;
 }
 

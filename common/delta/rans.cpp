@@ -104,12 +104,13 @@ void write_context(std::span<const std::uint16_t> f, Bytes& out) {
 // False at damage. Without any run the context is unused.
 bool read_context(ByteView& bytes, std::uint16_t* f) {
   std::uint32_t runs = 0, total = 0;
-  if (!read_varint(bytes, runs) || runs > kSymbols) return false;
+  if (!read_varint(bytes, runs)) return false;
   std::size_t at = 0;
   for (std::uint32_t run = 0; run < runs; ++run) {
     std::uint32_t gap = 0, length = 0;
     if (!read_varint(bytes, gap) || !read_varint(bytes, length)) return false;
-    if (gap > kSymbols || length == 0 || length > kSymbols || at + gap + length > kSymbols) return false;
+    // Numbers of 28 bits at most: their sum cannot overflow. No empty run, so that there are no more runs than symbols.
+    if (length == 0 || at + gap + length > kSymbols) return false;
     at += gap;
     for (std::uint32_t i = 0; i < length; ++i, ++at) {
       std::uint32_t value = 0;
@@ -152,7 +153,7 @@ Result<Model> Model::read_used(ByteView bytes, std::size_t contexts) {
   Model model(contexts);
   for (std::size_t next = 0; !bytes.empty(); ++next) {
     std::uint32_t gap = 0;
-    if (!read_varint(bytes, gap) || gap >= contexts || next + gap >= contexts) return damaged();
+    if (!read_varint(bytes, gap) || next + gap >= contexts) return damaged();
     next += gap;
     if (!read_context(bytes, model.frequencies_.data() + next * kSymbols) || !model.used(next)) return damaged();
   }
@@ -207,6 +208,9 @@ void RansTable::fill(std::span<const std::uint16_t> frequencies) {
 }
 
 RansTables::RansTables(const Model& model) : index_(model.contexts()) {
+  std::size_t in_use = 0;
+  for (std::size_t c = 0; c < model.contexts(); ++c) in_use += model.used(c) ? 1 : 0;
+  tables_.reserve(1 + in_use);  // a vector that grows has twice the memory for a moment
   tables_.emplace_back().fill(std::array<std::uint16_t, kSymbols>{});
   for (std::size_t c = 0; c < model.contexts(); ++c) {
     if (!model.used(c)) continue;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "common/delta/stream.h"
 #include "common/rng/rng.h"
 
 namespace drover::delta {
@@ -81,6 +82,70 @@ TEST(RansTest, tables_come_back_and_damaged_ones_are_refused) {
   }
 }
 
+// By hand: runs, and for each its gap, its length and its frequencies.
+TEST(RansTest, tables_that_no_encoder_writes_are_refused) {
+  const auto numbers = [](std::initializer_list<std::uint64_t> values) {
+    Bytes out;
+    for (std::uint64_t value : values) put_varint(out, value);
+    return out;
+  };
+  EXPECT_TRUE(Model::read(numbers({1, 7, 2, 4000, 96}), 1));
+  EXPECT_TRUE(Model::read(numbers({2, 0, 1, 4000, 254, 1, 96}), 1)) << "the first symbol and the last";
+  EXPECT_FALSE(Model::read(numbers({2, 0, 1, 4000, 255, 1, 96}), 1)) << "one behind the last";
+  EXPECT_FALSE(Model::read(numbers({1, 0, 257}), 1)) << "more symbols than there are";
+  EXPECT_FALSE(Model::read(numbers({2, 0, 0, 0, 1, 4096}), 1)) << "a run of nothing";
+  EXPECT_FALSE(Model::read(numbers({1, 0, 2, 4096, 0}), 1)) << "a symbol in a run that never comes";
+  EXPECT_FALSE(Model::read(numbers({1, 0, 1, 4095}), 1)) << "a sum too small";
+  EXPECT_FALSE(Model::read(numbers({1, 0, 2, 4000, 97}), 1)) << "a sum too large";
+  EXPECT_FALSE(Model::read(numbers({1, 0, 1, 4096, 0}), 1)) << "bytes behind the end";
+  Bytes round = numbers({1, 0, 17});  // 16 times 2^28 - 1, and what is left to 2^32 + 4096
+  for (int i = 0; i < 16; ++i) put_varint(round, (1U << 28) - 1);
+  put_varint(round, kProbTotal + 16);
+  EXPECT_FALSE(Model::read(round, 1)) << "a sum that turns round";
+  EXPECT_FALSE(Model::read(Bytes{0x81, 0x80, 0x80, 0x80, 0x00, 0, 1, 0x80, 0x20}, 1)) << "a number of five bytes";
+  EXPECT_FALSE(Model::read_used(numbers({0, 0}), 3)) << "a context that is told and not used";
+  EXPECT_FALSE(Model::read_used(numbers({3, 1, 0, 1, 4096}), 3)) << "a context behind the last";
+  EXPECT_TRUE(Model::read_used(numbers({2, 1, 0, 1, 4096}), 3));
+}
+
+TEST(RansTest, a_flipped_bit_is_nearly_always_found_at_the_end) {
+  const Sequence s = sample(300, 8);
+  const Model model = Model::from_counts(s.counts);
+  const RansTables tables(model);
+  Bytes bytes;
+  RansEncoder(model).encode(s.contexts, s.symbols, bytes);
+  const std::size_t size = bytes.size();
+  bytes.resize(size + kReadAhead);
+  std::size_t found = 0;
+  for (std::size_t bit = 0; bit < 8 * size; ++bit) {
+    Bytes damaged = bytes;
+    damaged[bit / 8] ^= static_cast<std::uint8_t>(1 << bit % 8);
+    auto decoder = RansDecoder::start(damaged, size, s.symbols.size());
+    ASSERT_TRUE(decoder);
+    for (std::uint16_t context : s.contexts) (void)decoder->next(tables.of(context));
+    found += decoder->finished() ? 0 : 1;
+  }
+  EXPECT_GT(found, 8 * size * 95 / 100);
+}
+
+TEST(RansTest, reading_beyond_the_end_is_no_end_however_the_states_stand) {
+  Model model(1);
+  std::array<std::uint16_t, kSymbols> rare{};
+  rare[0] = 1;
+  rare[1] = kProbTotal - 1;
+  model.set(0, rare);
+  const RansTables tables(model);
+  Bytes bytes;
+  put_fixed(bytes, kProbTotal,
+            4);  // below every state that an encoder leaves: one symbol on it is 2^16, and two bytes too few
+  bytes.resize(4 + kReadAhead);
+  auto decoder = RansDecoder::start(bytes, 4, 1);
+  ASSERT_TRUE(decoder);
+  EXPECT_EQ(decoder->next(tables.of(0)), 0);
+  EXPECT_FALSE(decoder->finished());
+  EXPECT_FALSE(RansDecoder::start(bytes, 3, 1));
+}
+
 TEST(RansTest, tables_of_many_contexts_take_bytes_only_for_those_in_use) {
   const Model few = Model::from_counts(sample(5000, 3).counts);
   Model many(300);
@@ -132,6 +197,22 @@ TEST(BitsTest, come_back_in_order_and_the_end_is_known) {
   EXPECT_TRUE(reader.finished());
   reader.take(32);
   EXPECT_FALSE(reader.finished());
+}
+
+TEST(BitsTest, are_all_to_be_used) {
+  const Bytes bytes(3 + kReadAhead);
+  BitReader early(bytes, 3), late(bytes, 3), odd(bytes, 3);
+  early.take(16);
+  EXPECT_FALSE(early.finished()) << "a whole byte is left";
+  late.take(20);
+  EXPECT_TRUE(late.finished()) << "what fills the last byte up";
+  odd.take(25);
+  EXPECT_FALSE(odd.finished());
+  Bytes last = bytes;
+  last[2] = 0x80;
+  BitReader filled(last, 3);
+  filled.take(20);
+  EXPECT_FALSE(filled.finished()) << "nothing but zeros fills it up";
 }
 
 }  // namespace
