@@ -3,14 +3,14 @@ when it is taken out. The sentence says what would then be possible. A text stan
 
 from collections import namedtuple
 
-Mutation = namedtuple("Mutation", "rule file text replacement")
+Mutation = namedtuple("Mutation", "program rule file text replacement")  # program: whose tests must notice
 
 MUTATIONS = []
 
 
 def _add(file, *rules):
     for rule, text, replacement in rules:
-        MUTATIONS.append(Mutation(rule, file, text, replacement))
+        MUTATIONS.append(Mutation("tuf_test", rule, file, text, replacement))
 
 
 # --- the chain of roots, and what the roots sign ---------------------------------------------------------------------
