@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "common/delta/element.h"
@@ -19,12 +20,18 @@ inline constexpr int kLargestOfBytes = 7;
 // kLag elements, so that a decoder can have several elements under way at once.
 class ScaleTracker {
  public:
+  static constexpr unsigned kLag = 4;
   explicit ScaleTracker(std::size_t columns) : columns_(columns, kUnknown) {}
 
   // In 1/16.
-  int expected(std::size_t column) const {
-    const int c = columns_.empty() ? kUnknown : columns_[column];
-    return (c == kUnknown ? row_ : (row_ + c) >> 1) >> 4;
+  int expected(std::size_t column) const { return mean(row_, of_column(column)); }
+  // The same for the next kLag elements, before update() has any of them. Their columns differ.
+  void expected_ahead(const std::array<std::size_t, kLag>& columns, std::array<int, kLag>& out) const {
+    int row = row_;
+    for (unsigned k = 0; k < kLag; ++k) {
+      out[k] = mean(row, of_column(columns[k]));
+      row += (late_[(turn_ + k) % kLag] - row) >> kRowShift;
+    }
   }
   void update(std::size_t column, int sixteenths) {
     const int log = sixteenths * 16;
@@ -40,16 +47,17 @@ class ScaleTracker {
   static constexpr std::int16_t kUnknown = INT16_MIN;
   static constexpr int kRowShift = 5;
   static constexpr int kColumnShift = 4;
-  static constexpr unsigned kLag = 4;
+  // In 1/16, from what row and column expect in 1/256.
+  static int mean(int row, int column) { return (column == kUnknown ? row : (row + column) >> 1) >> 4; }
+  int of_column(std::size_t column) const { return columns_.empty() ? kUnknown : columns_[column]; }
   int row_ = 0;
   int late_[kLag] = {};
   unsigned turn_ = 0;
   std::vector<std::int16_t> columns_;  // in 1/256
 };
 
-inline std::uint8_t alone_context(const ScaleTracker& tracker, std::size_t column, int largest) {
-  return static_cast<std::uint8_t>(
-      std::clamp((largest * 16 - tracker.expected(column)) / 4, 0, static_cast<int>(kAloneContexts) - 1));
+inline std::uint8_t alone_context(int expected, int largest) {
+  return static_cast<std::uint8_t>(std::clamp((largest * 16 - expected) / 4, 0, static_cast<int>(kAloneContexts) - 1));
 }
 
 struct AloneCoded {
@@ -99,12 +107,20 @@ typename T::Stored decode_alone(std::uint8_t symbol, std::uint32_t extra, int la
   }
 }
 
+constexpr std::array<std::int16_t, 256> make_byte_logs() {
+  std::array<std::int16_t, 256> out{};
+  for (int n = -128; n < 128; ++n)
+    out[static_cast<std::uint8_t>(n)] =
+        static_cast<std::int16_t>(n == 0 ? -16 : log2_sixteenths(static_cast<std::uint64_t>(n < 0 ? -n : n)));
+  return out;
+}
+inline constexpr std::array<std::int16_t, 256> kByteLogs = make_byte_logs();
+
 // The size of an element for the tracker, in 1/16 of its logarithm.
 template <class T>
 int size_log_of(typename T::Stored bits) {
   if constexpr (T::kWidth == 8) {
-    const int value = static_cast<std::int8_t>(bits);
-    return value == 0 ? -16 : log2_sixteenths(static_cast<std::uint64_t>(value < 0 ? -value : value));
+    return kByteLogs[bits];
   } else {
     return T::exponent(bits) * 16 + static_cast<int>(bits >> (T::kMantissa - 4) & 15);
   }
@@ -118,6 +134,8 @@ class Place {
   void next() {
     if (++column_ == columns_) column_ = 0;
   }
+  // Whether no two of `count` elements in a row stand in the same column.
+  bool differs_for(std::size_t count) const { return columns_ >= count; }
 
  private:
   std::uint64_t columns_;

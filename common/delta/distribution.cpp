@@ -8,6 +8,13 @@
 namespace drover::delta {
 namespace {
 
+constexpr std::array<double, 30> make_inverses() {
+  std::array<double, 30> out{};
+  for (int n = 1; n < 30; ++n) out[static_cast<std::size_t>(n)] = 1.0 / n;
+  return out;
+}
+constexpr std::array<double, 30> kInverse = make_inverses();
+
 // e^-x for x >= 0. The C library's differs between platforms in the last bit.
 double exp_minus(double x) {
   if (x > 700) return 0;
@@ -15,7 +22,7 @@ double exp_minus(double x) {
   const int halvings = static_cast<int>(x / kLn2);
   const double rest = x - halvings * kLn2;
   double sum = 1;
-  for (int n = 16; n >= 1; --n) sum = 1 - sum * rest / n;
+  for (int n = 16; n >= 1; --n) sum = 1 - sum * rest * kInverse[static_cast<std::size_t>(n)];
   return std::ldexp(sum, -halvings);
 }
 
@@ -23,7 +30,7 @@ double exp_minus(double x) {
 double log_one_plus(double z) {
   const double y = z / (2 + z), square = y * y;
   double sum = 0;
-  for (int n = 29; n >= 1; n -= 2) sum = sum * square + 1.0 / n;
+  for (int n = 29; n >= 1; n -= 2) sum = sum * square + kInverse[static_cast<std::size_t>(n)];
   return 2 * y * sum;
 }
 
@@ -33,16 +40,36 @@ double logistic(double x) {
   return x >= 0 ? 1 / (1 + e) : e / (1 + e);
 }
 
-// The share below x, of logistic noise of scale s, or of that and evenly distributed noise of one ulp.
-double below(double x, double s, bool rounded) {
-  return rounded ? s * (softplus((x + 0.5) / s) - softplus((x - 0.5) / s)) : logistic(x / s);
-}
+// The shares below x, x + 1, ..., of logistic noise of scale s, or of that and evenly distributed noise of one ulp,
+// whose upper edge at one place is the lower one at the next.
+class Below {
+ public:
+  Below(double x, double s, bool rounded) : x_(x), s_(s), rounded_(rounded) {
+    if (rounded) edge_ = softplus((x - 0.5) / s);
+  }
+  double next() {
+    const double x = x_++;
+    if (!rounded_) return logistic(x / s_);
+    const double before = edge_;
+    edge_ = softplus((x + 0.5) / s_);
+    return s_ * (edge_ - before);
+  }
 
-double share_below(double x, double s, std::size_t shape) {
-  const bool rounded = (shape & 1) != 0;
-  if ((shape & 2) == 0) return below(x, s, rounded);
-  return 0.7 * below(x, 0.75 * s, rounded) + 0.3 * below(x, 2 * s, rounded);
-}
+ private:
+  double x_, s_, edge_ = 0;
+  bool rounded_;
+};
+
+class Shares {
+ public:
+  Shares(double x, double s, std::size_t shape)
+      : tails_((shape & 2) != 0), one_(x, tails_ ? 0.75 * s : s, (shape & 1) != 0), two_(x, 2 * s, (shape & 1) != 0) {}
+  double next() { return tails_ ? 0.7 * one_.next() + 0.3 * two_.next() : one_.next(); }
+
+ private:
+  bool tails_;
+  Below one_, two_;
+};
 
 // What a context stands for: its scale in ulps, and where its cells begin relative to the prediction.
 struct Middle {
@@ -85,9 +112,10 @@ Frequencies default_frequencies(std::size_t shape, std::size_t context) {
   int left = kProbTotal - 1;  // the escape's
   out[kEscape] = 1;
   const int reach = std::min(kDirect, static_cast<int>(20 * scale) + 2);  // beyond, no frequency is above a half
-  double before = share_below(first - reach, scale, shape);
+  Shares shares(first - reach, scale, shape);
+  double before = shares.next();
   for (int high = -reach; high <= reach; ++high) {
-    const double after = share_below(first + high + 1, scale, shape);
+    const double after = shares.next();
     const int scaled = static_cast<int>((after - before) * kProbTotal + 0.5);
     out[static_cast<std::size_t>(high + kDirect)] = static_cast<std::uint16_t>(scaled);
     left -= scaled;

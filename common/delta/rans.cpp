@@ -227,6 +227,7 @@ Result<RansDecoder> RansDecoder::start(ByteView bytes, std::size_t size, std::si
   for (std::size_t i = 0; i < states; ++i) decoder.state_[i / 4] |= static_cast<std::uint32_t>(bytes[i]) << (i % 4 * 8);
   decoder.at_ = bytes.data() + states;
   decoder.end_ = bytes.data() + size;
+  decoder.short_ = 8 * size < kRareBits * symbols;
   return decoder;
 }
 

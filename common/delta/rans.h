@@ -2,8 +2,11 @@
 // contexts, and the plain bits beside it. Source: J. Duda, "Asymmetric numeral systems", arXiv 1311.2540. Pure.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <vector>
 
@@ -101,6 +104,17 @@ class RansTables {
 // Bytes that must stand readable behind what RansDecoder and BitReader are given: they read ahead, and ignore it.
 inline constexpr std::size_t kReadAhead = 8;
 
+// 16 bits, little-endian.
+inline std::uint32_t word_at(const std::uint8_t* at) {
+  if constexpr (std::endian::native == std::endian::little) {
+    std::uint16_t word;
+    std::memcpy(&word, at, sizeof word);
+    return word;
+  } else {
+    return at[0] | static_cast<std::uint32_t>(at[1]) << 8;
+  }
+}
+
 class RansDecoder {
  public:
   // The first `size` bytes of `bytes` are coded; kReadAhead more must be there. Both must outlive the decoder.
@@ -108,20 +122,37 @@ class RansDecoder {
   static Result<RansDecoder> start(ByteView bytes, std::size_t size, std::size_t symbols);
   std::uint8_t next(const RansTable& table) {
     const std::uint8_t* before = at_;
-    const std::uint8_t symbol = step(state_[turn_], table);
+    const std::uint8_t symbol = step<false>(state_[turn_], table);
     turn_ = (turn_ + 1) & last_;
     const bool beyond = at_ > end_;
     overrun_ |= beyond;
     at_ = beyond ? before : at_;
     return symbol;
   }
-  // `count` symbols; of(i) is the table of the i-th.
-  template <class Of>
-  void run(std::size_t count, std::uint8_t* symbols, Of of) {
+  // A symbol for each of `tables`.
+  void run(std::span<const RansTable* const> tables, std::int32_t* symbols) {
     std::size_t i = 0;
-    for (; i < count && turn_ != 0; ++i) symbols[i] = next(of(i));
-    if (last_ == kStates - 1) i = run_in_fours(i, count, symbols, of);
-    for (; i < count; ++i) symbols[i] = next(of(i));
+    for (; i < tables.size() && turn_ != 0; ++i) symbols[i] = next(*tables[i]);
+    const auto of = [&](std::size_t at) { return tables.data() + at; };
+    const auto done = [&](std::size_t at, const Turn& turn) { std::copy(turn.begin(), turn.end(), symbols + at); };
+    i = short_ ? run_in_turns<true>(i, tables.size(), of, done) : run_in_turns<false>(i, tables.size(), of, done);
+    for (; i < tables.size(); ++i) symbols[i] = next(*tables[i]);
+  }
+  using Turn = std::array<std::uint8_t, kStates>;
+  // From the i-th of `count` symbols on, kStates at a time: `of` gives the tables of those from a place on, `done` gets
+  // the symbols. Ends, with the place that comes next, where fewer are left or the input comes to its end.
+  template <bool rare = false, class Of, class Done>
+  std::size_t run_in_turns(std::size_t i, std::size_t count, Of of, Done done) {
+    if (last_ != kStates - 1 || turn_ != 0) return i;
+    RansDecoder d = *this;  // in registers
+    for (; i + kStates <= count && d.end_ - d.at_ >= std::ptrdiff_t{2 * kStates}; i += kStates) {
+      const RansTable* const* table = of(i);
+      Turn symbols;
+      for (std::size_t k = 0; k < kStates; ++k) symbols[k] = d.template step<rare>(d.state_[k], *table[k]);
+      done(i, symbols);
+    }
+    *this = d;
+    return i;
   }
   // All input used and the states back where the encoder began: what a flipped bit nearly always breaks.
   bool finished() const {
@@ -131,35 +162,35 @@ class RansDecoder {
   }
 
  private:
-  // Without a branch that depends on the data: it would be mispredicted every few symbols.
+  // Without a branch that depends on the data: it would be mispredicted every few symbols. Masks, since compilers make
+  // a branch of a choice. Where symbols take few bits (`rare`), the branch is nearly always predicted.
+  template <bool rare>
   std::uint8_t step(std::uint32_t& x, const RansTable& table) {
     const std::uint32_t slot = x & (kProbTotal - 1);
     const std::uint8_t symbol = table.symbol[slot];
     const std::uint32_t entry = table.start_frequency[symbol];
     const std::uint32_t y = (entry & 0xffff) * (x >> kProbBits) + slot - (entry >> 16);
-    const std::uint32_t word = at_[0] | static_cast<std::uint32_t>(at_[1]) << 8;
-    const bool low = y < (1U << 16);
-    x = low ? y << 16 | word : y;
-    at_ += low ? 2 : 0;
+    if constexpr (rare) {
+      x = y;
+      if (y < (1U << 16)) [[unlikely]] {
+        x = y << 16 | word_at(at_);
+        at_ += 2;
+      }
+      return symbol;
+    }
+    const std::uint32_t longer = y << 16 | word_at(at_);
+    const std::uint32_t low = 0 - static_cast<std::uint32_t>(y < (1U << 16));
+    x = y ^ ((y ^ longer) & low);
+    at_ += low & 2;
     return symbol;
   }
-  template <class Of>
-  std::size_t run_in_fours(std::size_t i, std::size_t count, std::uint8_t* symbols, Of of) {
-    RansDecoder d = *this;  // in registers
-    for (; i + kStates <= count && d.end_ - d.at_ >= std::ptrdiff_t{2 * kStates}; i += kStates) {
-      symbols[i] = d.step(d.state_[0], of(i));
-      symbols[i + 1] = d.step(d.state_[1], of(i + 1));
-      symbols[i + 2] = d.step(d.state_[2], of(i + 2));
-      symbols[i + 3] = d.step(d.state_[3], of(i + 3));
-    }
-    *this = d;
-    return i;
-  }
   std::array<std::uint32_t, kStates> state_{};
+  static constexpr std::size_t kRareBits = 2;
   std::size_t turn_ = 0, last_ = 0;
   const std::uint8_t* at_ = nullptr;
   const std::uint8_t* end_ = nullptr;
   bool overrun_ = false;
+  bool short_ = false;  // symbols of under kRareBits on average
 };
 
 class BitWriter {
@@ -189,39 +220,30 @@ class BitWriter {
 class BitReader {
  public:
   // The first `size` bytes of `bytes`; kReadAhead more must be there.
-  BitReader(ByteView bytes, std::size_t size) : at_(bytes.data()), end_(bytes.data() + size) {}
-  std::uint32_t take(unsigned bits) {  // bits <= 32
-    if (count_ < bits) refill(bits);
-    const auto value = static_cast<std::uint32_t>(held_ & ((std::uint64_t{1} << bits) - 1));
-    held_ >>= bits;
-    count_ -= bits;
+  BitReader(ByteView bytes, std::size_t size) : bytes_(bytes.data()), end_(8 * size) {}
+  std::size_t left() const { return end_ - at_; }
+  std::uint32_t take(unsigned bits) {  // bits <= 32; zeros beyond the end: finished() tells
+    if (bits > left()) {
+      overrun_ = true;
+      return 0;
+    }
+    return skip(bits) & static_cast<std::uint32_t>((std::uint64_t{1} << bits) - 1);
+  }
+  // Bits of which as many are left, with whatever follows them above.
+  std::uint32_t skip(unsigned bits) {
+    const std::uint8_t* from = bytes_ + at_ / 8;
+    std::uint64_t held = 0;
+    for (int i = 7; i >= 0; --i) held = held << 8 | from[i];
+    const auto value = static_cast<std::uint32_t>(held >> at_ % 8);
+    at_ += bits;
     return value;
   }
-  bool finished() const { return !overrun_ && at_ == end_ && held_ == 0 && count_ < 8; }
+  // All used but less than a byte of zeros.
+  bool finished() const { return !overrun_ && left() < 8 && (left() == 0 || bytes_[at_ / 8] >> at_ % 8 == 0); }
 
  private:
-  // What stands above count_ in held_ is always what will be read there again.
-  void refill(unsigned bits) {
-    if (end_ - at_ >= 8) {
-      std::uint64_t next = 0;
-      for (int i = 7; i >= 0; --i) next = next << 8 | at_[i];
-      held_ |= next << count_;
-      at_ += (63 - count_) >> 3;
-      count_ |= 56;
-      return;
-    }
-    while (count_ <= 56 && at_ != end_) {
-      held_ |= static_cast<std::uint64_t>(*at_++) << count_;
-      count_ += 8;
-    }
-    if (count_ >= bits) return;
-    overrun_ = true;
-    count_ = 56;  // zeros: the caller finds out at the end
-  }
-  const std::uint8_t* at_;
-  const std::uint8_t* end_;
-  std::uint64_t held_ = 0;
-  unsigned count_ = 0;
+  const std::uint8_t* bytes_;
+  std::size_t end_, at_ = 0;
   bool overrun_ = false;
 };
 

@@ -12,12 +12,11 @@ namespace drover::delta {
 
 inline constexpr std::size_t kPiece = 1024;  // elements of one row at once: their arrays stay in the fastest cache
 
-// Expectations for up to kPiece elements, field by field.
+// Expectations for up to kPiece elements, field by field, in numbers of one width for the sake of vector instructions.
 struct Piece {
   std::size_t count = 0;
-  std::array<std::int32_t, kPiece> ordinal, mirror, low_bits;
-  std::array<std::uint16_t, kPiece> slot;
-  std::int32_t any_low = 0;  // not 0: some element has low bits
+  std::array<std::int32_t, kPiece> ordinal, mirror, low_bits, slot;
+  std::size_t all_low = 0;  // the sum of low_bits
 };
 
 class RowWalk {
@@ -36,7 +35,9 @@ class RowWalk {
   const Parameters& p_;
   float scale_;
   std::uint64_t row_ = 0, column_ = 0;
-  std::vector<std::int32_t> sums_;
+  // A piece's elements of the base, products of the factors and scales, each in 32 bits.
+  std::vector<std::uint32_t> bits_;
+  std::vector<std::int32_t> sums_, scales_;
 };
 
 }  // namespace drover::delta

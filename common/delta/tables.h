@@ -4,6 +4,7 @@
 
 #include <array>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "common/delta/rans.h"
@@ -16,9 +17,13 @@ class SlotTables {
   SlotTables();
   // For a tensor: the contexts that `own` uses, all others by default.
   void begin(std::size_t shape, const Model& own);
-  const RansTable& of(std::size_t slot) {
-    const RansTable* table = by_slot_[slot];
-    return table != nullptr ? *table : *make_default(slot);
+  // The tables of `slots`, as many.
+  void find(std::span<const std::int32_t> slots, const RansTable** out) {
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+      const auto slot = static_cast<std::size_t>(slots[i]);
+      const RansTable* table = by_slot_[slot];
+      out[i] = table != nullptr ? table : make_default(slot);
+    }
   }
 
  private:

@@ -107,7 +107,7 @@ void collect(const TensorShape& shape, ByteView base, ByteView target, const Par
       const auto low_bits = static_cast<unsigned>(here.low_bits);
       const std::int32_t high = residual >> low_bits;
       const std::uint8_t symbol = symbol_of(high);
-      collector.add(kSlotContexts[here.slot], symbol);
+      collector.add(kSlotContexts[static_cast<std::size_t>(here.slot)], symbol);
       collector.plain(static_cast<std::uint32_t>(residual) & ((1U << low_bits) - 1), low_bits);
       if (symbol == kEscape) put_escape(high, collector);
     }
@@ -178,7 +178,7 @@ Bytes alone(const TensorShape& shape, ByteView target) {
   for (std::uint64_t i = 0; i < shape.elements(); ++i, place.next()) {
     const Stored bits = load<T>(target.data() + i * sizeof(Stored));
     const AloneCoded coded = code_alone<T>(bits, largest);
-    collector.add(alone_context(tracker, place.column(), largest), coded.symbol);
+    collector.add(alone_context(tracker.expected(place.column()), largest), coded.symbol);
     collector.plain(coded.extra, coded.extra_bits);
     collector.end_element();
     if (T::kWidth == 8 || !T::is_zero(bits)) tracker.update(place.column(), size_log_of<T>(bits));

@@ -57,26 +57,23 @@ inline constexpr std::array<std::uint16_t, kSlots> kSlotContexts = make_slot_con
 
 // Eight steps of 1/128 ulp, then eight of 1/16.
 inline std::int32_t fraction_step(std::int32_t size) {
-  const std::int32_t coarse = std::min(7 + (size >> 6), kFractionSteps - 1);
-  return size < 64 ? size >> 3 : coarse;
+  return std::min(std::min(size >> 3, 7 + (size >> 6)), kFractionSteps - 1);
 }
-
-inline std::int32_t mask_of(bool yes) { return -static_cast<std::int32_t>(yes); }
 
 // How an element is coded, known before it is.
 struct Expectation {
   std::int32_t ordinal = 0;
   std::int32_t mirror = 0;  // -1: the residual's sign is turned
   std::int32_t low_bits = 0;
-  std::uint16_t slot = 0;
+  std::int32_t slot = 0;
 };
 
 // `predicted`: the value without `nearest`'s rounding; `scale`: of the row and column, 4 * log2. A zero of a float says
 // nothing of its neighbours; one of int8 may be the smallest of its kind: `zeros_apart` tells.
 template <class T>
-inline Expectation expect(typename T::Stored base, float predicted, std::int32_t scale, bool zeros_apart) {
-  const std::int32_t zero = mask_of(T::is_zero(base) & ((T::kWidth != 8) | zeros_apart));
-  const std::int32_t plain = zero | mask_of(T::is_special(base) | is_special_float(predicted));
+inline Expectation expect(std::uint32_t base, float predicted, std::int32_t scale, bool zeros_apart) {
+  const std::int32_t zero = T::zero_mask(base) & (T::kWidth != 8 ? -1 : -static_cast<std::int32_t>(zeros_apart));
+  const std::int32_t plain = zero | T::special_mask(base) | special_float_mask(predicted);
   // +0 where no arithmetic is wanted: masks rather than branches, so that loops become vector instructions.
   const Nearest nearest = T::nearest(std::bit_cast<float>(float_bits(predicted) & static_cast<std::uint32_t>(~plain)));
   Expectation out;
@@ -84,12 +81,12 @@ inline Expectation expect(typename T::Stored base, float predicted, std::int32_t
   const std::int32_t fraction = nearest.fraction & ~plain;
   const std::int32_t t =
       std::min(std::max(scale - 4 * T::ulp_log(out.ordinal), kSmallestScale), 4 * (kMaxLowBits + 2) + 3);
-  const std::int32_t large = mask_of(t >= kLargeFrom), sign = fraction >> 31;
+  const std::int32_t large = (kLargeFrom - 1 - t) >> 31, sign = fraction >> 31;
   out.mirror = sign & ~large;
   out.low_bits = ((t >> 2) - 2) & large & ~zero;
   const std::int32_t small = (t - kSmallestScale) * kFractionSteps + fraction_step((fraction ^ sign) - sign);
   const std::int32_t slot = ((static_cast<std::int32_t>(kSmallSlots) + (t & 3)) & large) | (small & ~large);
-  out.slot = static_cast<std::uint16_t>((static_cast<std::int32_t>(kZeroSlot) & zero) | (slot & ~zero));
+  out.slot = (static_cast<std::int32_t>(kZeroSlot) & zero) | (slot & ~zero);
   return out;
 }
 
@@ -110,7 +107,7 @@ inline std::int32_t residual_of(typename T::Stored target, const Expectation& he
                                    static_cast<std::uint32_t>(here.mirror));
 }
 template <class T>
-inline typename T::Stored from_residual(std::int32_t residual, std::int32_t ordinal, std::int32_t mirror) {
+inline std::uint32_t from_residual(std::int32_t residual, std::int32_t ordinal, std::int32_t mirror) {
   const std::uint32_t turned = static_cast<std::uint32_t>(residual ^ mirror) - static_cast<std::uint32_t>(mirror);
   return T::from_ordinal(static_cast<std::int32_t>(turned + static_cast<std::uint32_t>(ordinal)));
 }

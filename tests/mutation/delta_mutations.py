@@ -139,8 +139,12 @@ _add("test_delta", "common/delta/rans.h",
       "    bool back = !overrun_ && at_ == end_;", "    bool back = !overrun_;"),
      ("states that do not come back",
       "back = back && state_[i] == (1U << 16);", "back = back && state_[i] != 0;"),
-     ("plain bits that are read beyond their end, or not used up",
-      "return !overrun_ && at_ == end_ && held_ == 0 && count_ < 8;", "return true;"))
+     ("plain bits that are read beyond their end",
+      "return !overrun_ && left() < 8 && (left()", "return left() < 8 && (left()"),
+     ("plain bits that are not used up",
+      "return !overrun_ && left() < 8 && (left()", "return !overrun_ && (left()"),
+     ("plain bits of a last byte that are no zeros",
+      " && (left() == 0 || bytes_[at_ / 8] >> at_ % 8 == 0); }", "; }"))
 
 _add("test_delta", "common/delta/tensor_decode.cpp",
      ("tables of any size",

@@ -66,6 +66,26 @@ TEST(RowWalkTest, pieces_of_rows_are_what_one_element_at_a_time_gives) {
     with_type(type, [&](auto t) { expect_like_one_at_a_time(t, type); });
 }
 
+// What encoders of earlier releases expected is what a decoder must expect.
+TEST(RowWalkTest, expectations_are_the_same_on_every_architecture) {
+  const Parameters p = with_everything();
+  Bytes all;
+  for (ElementType type : {ElementType::f32, ElementType::f16, ElementType::bf16, ElementType::i8}) {
+    const TensorShape shape{type, kRows, kColumns};
+    Bytes base(shape.bytes());
+    SeededRng(4).fill(base);
+    RowWalk walk(shape, p);
+    Piece piece;
+    for (std::size_t i = 0; i < shape.elements(); i += piece.count) {
+      walk.next(kPiece, base.data(), piece);
+      for (std::size_t j = 0; j < piece.count; ++j)
+        for (std::int32_t field : {piece.ordinal[j], piece.mirror[j], piece.low_bits[j], piece.slot[j]})
+          put_fixed(all, static_cast<std::uint32_t>(field), 4);
+    }
+  }
+  EXPECT_EQ(crypto::sha256(all).hex(), "83183f26d5c33ac193e07b53ee55db60edbac6fe2856e3fe1418d1caf222f2c4");
+}
+
 template <class T>
 void residuals_come_back(T) {
   SeededRng rng(3);
