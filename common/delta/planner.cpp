@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <map>
 
+#include "common/delta/seams.h"
+
 namespace drover::delta {
 namespace {
 
@@ -102,15 +104,27 @@ void add_numbers(std::uint64_t offset, std::optional<std::uint64_t> base, Tensor
 }
 
 // `size` bytes at `offset`, all of one kind: numbers, and the odd bytes behind the last whole one.
-void add_stretch(const Range& whole, std::uint64_t offset, std::uint64_t size, Kind kind, std::uint64_t base_size,
-                 std::vector<Range>& out) {
+void add_stretch(ByteView base, ByteView target, const Range& whole, std::uint64_t offset, std::uint64_t size,
+                 Kind kind, std::vector<Range>& out) {
   const std::uint64_t base_at = whole.base.value_or(0) + (offset - whole.offset);
   if (kind == Kind::bytes) return out.push_back({offset, size, base_at, std::nullopt, ""});
   const ElementType type = kTypes[static_cast<int>(kind) - 1];
-  const TensorShape shape{type, 1, size / element_bytes(type)};
-  const bool there = base_at <= base_size && shape.bytes() <= base_size - base_at;
-  add_numbers(offset, there ? std::optional(base_at) : std::nullopt, shape, "", out);
-  const std::uint64_t odd = size - shape.bytes();
+  const std::uint64_t element = element_bytes(type), numbers = size / element * element;
+  const bool there = base_at <= base.size() && numbers <= base.size() - base_at;
+  const ByteView before = there ? base.subspan(base_at, numbers) : ByteView{};
+  std::uint64_t at = 0;
+  const auto add = [&](std::uint64_t rows, std::uint64_t columns) {
+    const TensorShape shape{type, rows, columns};
+    if (shape.elements() > 0)
+      add_numbers(offset + at, there ? std::optional(base_at + at) : std::nullopt, shape, "", out);
+    at += shape.bytes();
+  };
+  for (const Piece& piece : find_pieces(type, before, target.subspan(offset, numbers), kRow)) {
+    const std::uint64_t rows = piece.elements > kMaxVector ? piece.elements / piece.columns : 0;
+    add(rows, piece.columns);
+    add(1, piece.elements - rows * piece.columns);
+  }
+  const std::uint64_t odd = size - numbers;
   if (odd > 0) out.push_back({offset + size - odd, odd, base_at + size - odd, std::nullopt, ""});
 }
 
@@ -125,12 +139,12 @@ void examine(ByteView base, ByteView target, const Range& whole, std::vector<Ran
         at < base.size() ? base.subspan(at, std::min<std::uint64_t>(size, base.size() - at)) : ByteView{};
     const Kind kind = kind_of(before, target.subspan(whole.offset + done, size));
     if (done > 0 && kind != open) {
-      add_stretch(whole, whole.offset + begin, done - begin, open, base.size(), out);
+      add_stretch(base, target, whole, whole.offset + begin, done - begin, open, out);
       begin = done;
     }
     open = kind;
   }
-  add_stretch(whole, whole.offset + begin, whole.size - begin, open, base.size(), out);
+  add_stretch(base, target, whole, whole.offset + begin, whole.size - begin, open, out);
 }
 
 void add_other(ByteView base, ByteView target, Range stretch, std::vector<Range>& out) {
