@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
 #include "common/delta/rescale.h"
 #include "common/delta/snap.h"
-#include "common/fs/mapped_file.h"
+#include "common/fs/guarded_file.h"
 #include "server/cli/evaluate.h"
 #include "server/cli/files.h"
 #include "server/cli/human.h"
@@ -34,45 +33,11 @@ struct Job {
   const ReleaseFolder& base;
 };
 
-struct Settings {
-  std::optional<double> snap;  // 0: auto
-  bool keep_scales = false;
-  std::string float_model;
-  double max_loss = 0;
-};
-
-Result<Settings> read_settings(const BaseOptions& o) {
-  const bool others =
-      !o.snap.empty() || o.keep_scales || !o.float_model.empty() || !o.held_out.empty() || !o.plot.empty();
-  if (o.base.empty() && others)
-    return Error(
-        Code::invalid_argument,
-        "--snap, --keep-scales, --float-model, --held-out and --plot need --base, an earlier release's folder");
-  if (!o.base.empty() && o.snap.empty() && !o.keep_scales)
-    return Error(Code::invalid_argument, "--base: say what is to be done with it, --snap or --keep-scales");
-  if (!o.plot.empty() && o.snap.empty())
-    return Error(Code::invalid_argument, "--plot draws the steps of --snap, and needs it");
-  if (!o.float_model.empty() && !o.keep_scales)
-    return Error(Code::invalid_argument,
-                 "--float-model belongs to --keep-scales: it is what int8 weights are quantised from");
-  Settings settings{.snap = {}, .keep_scales = o.keep_scales, .float_model = o.float_model, .max_loss = 0};
-  if (!o.snap.empty()) settings.snap = parse_snap(o.snap);
-  if (!o.snap.empty() && (!settings.snap || *settings.snap > delta::kMaxSnap))
-    return Error(
-        Code::invalid_argument,
-        fmt::format("--snap: \"{}\" is neither auto nor a number above 0 and up to {:g}, in standard deviations",
-                    printable(o.snap), delta::kMaxSnap));
-  const auto [end, error] =
-      std::from_chars(o.max_loss.data(), o.max_loss.data() + o.max_loss.size(), settings.max_loss);
-  if (error != std::errc{} || end != o.max_loss.data() + o.max_loss.size() || !(settings.max_loss >= 0) ||
-      settings.max_loss > 100)
-    return Error(Code::invalid_argument, "--max-loss: a number of points from 0 to 100, like 0.5");
-  return settings;
-}
-
 Result<Bytes> read_model(const fs::path& path) {
-  TRY_ASSIGN(const drover::fs::MappedFile file, drover::fs::MappedFile::open(path.string()));
-  return Bytes(file.bytes().begin(), file.bytes().end());
+  TRY_ASSIGN(const drover::fs::GuardedFile file, drover::fs::GuardedFile::open(path.string()));
+  Bytes content(file.bytes().begin(), file.bytes().end());
+  TRY(file.whole());
+  return content;
 }
 
 // Regular files only: what else is in the folder is refused here as it would be when it is packed.
@@ -170,8 +135,8 @@ Error over_limit(const Job& job, const Trial& trial, double max_loss, std::strin
 }
 
 // Tries the steps, and leaves the model that is taken in `model`.
-Result<Trade> search(const Job& job, const Settings& settings, ByteView base, Bytes& model, const Evaluator& evaluator,
-                     Progress& progress) {
+Result<Trade> search(const Job& job, const BaseSettings& settings, ByteView base, Bytes& model,
+                     const Evaluator& evaluator, Progress& progress) {
   Trade trade{.kind = job.variant.kind, .file_bytes = model.size(), .trials = {}, .taken = 0};
   const bool automatic = *settings.snap == 0;
   if (automatic && job.sets.empty())
@@ -235,7 +200,7 @@ Status finish_package(Job& job, ByteView model, const Trade& trade, const Evalua
   return {};
 }
 
-Result<MovedModel> snap_variant(Job& job, const Settings& settings, ByteView base, Bytes& model,
+Result<MovedModel> snap_variant(Job& job, const BaseSettings& settings, ByteView base, Bytes& model,
                                 const Evaluator& evaluator, Progress& progress) {
   MovedModel moved{.trade = {}, .snapped = true, .report = {}};
   TRY_ASSIGN(moved.trade, search(job, settings, base, model, evaluator, progress));
@@ -245,19 +210,20 @@ Result<MovedModel> snap_variant(Job& job, const Settings& settings, ByteView bas
   return moved;
 }
 
-Result<MovedModel> keep_variant(Job& job, const Settings& settings, ByteView base, Bytes& model,
+Result<MovedModel> keep_variant(Job& job, const BaseSettings& settings, ByteView base, Bytes& model,
                                 const Evaluator& evaluator) {
   MovedModel moved{.trade = {.kind = job.variant.kind, .file_bytes = model.size(), .trials = {}, .taken = 1},
                    .snapped = false,
                    .report = {}};
   const Bytes given = model;
-  drover::fs::MappedFile source;
+  drover::fs::GuardedFile source;
   if (!settings.float_model.empty()) {
-    TRY_ASSIGN(source, drover::fs::MappedFile::open(settings.float_model).within("--float-model"));
+    TRY_ASSIGN(source, drover::fs::GuardedFile::open(settings.float_model).within("--float-model"));
     if (source.bytes().empty()) return Error(Code::invalid_argument, "--float-model: the file is empty");
     job.variant.annotations[kQuantisedFrom] = crypto::sha256(source.bytes()).text();
   }
   TRY_ASSIGN(const delta::RescaleReport report, delta::keep_scales(base, source.bytes(), model));
+  TRY(source.whole());
   TRY_ASSIGN(Trial exact, exact_trial(job, base, given, evaluator));
   TRY_ASSIGN(Trial trial, try_model(job, base, model, 0, exact, evaluator));
   if (!trial.within(settings.max_loss)) return over_limit(job, trial, settings.max_loss, "--keep-scales");
@@ -276,19 +242,20 @@ Result<MovedModel> keep_variant(Job& job, const Settings& settings, ByteView bas
   return moved;
 }
 
-bool has_weights(const Settings& settings, ByteView model) {
+bool has_weights(const BaseSettings& settings, ByteView model) {
   if (settings.keep_scales && !delta::find_quantised(model).empty()) return true;
   return settings.snap && delta::can_snap(model);
 }
 
-Result<MovedModel> move_variant(Job& job, const Settings& settings, Bytes model, const Evaluator& evaluator,
+Result<MovedModel> move_variant(Job& job, const BaseSettings& settings, Bytes model, const Evaluator& evaluator,
                                 Progress& progress) {
-  TRY_ASSIGN(const drover::fs::MappedFile base, drover::fs::MappedFile::open(job.base_file));
+  TRY_ASSIGN(const drover::fs::GuardedFile base, drover::fs::GuardedFile::open(job.base_file));
   std::error_code error;
   fs::create_directories(job.scratch, error);
   const bool keep = settings.keep_scales && (!settings.snap || !delta::find_quantised(model).empty());
   auto moved = keep ? keep_variant(job, settings, base.bytes(), model, evaluator)
                     : snap_variant(job, settings, base.bytes(), model, evaluator, progress);
+  TRY(base.whole());
   if (!moved) return std::move(moved).error().within(job.variant.kind);
   const Trade& trade = moved->trade;
   TRY_ASSIGN(moved->exact, package_cost(job.base.layout, job.held, job.variant.folder, job.policy.model_file,
@@ -321,37 +288,10 @@ Status write_drawings(const fs::path& plot, const std::vector<MovedModel>& moved
 
 }  // namespace
 
-void declare_base_options(CommandSpec& build, BaseOptions& o) {
-  build
-      .option("--base", "DIR", &o.base,
-              "an earlier release's folder; --snap and --keep-scales bring the models near to its")
-      .folder();
-  build.option(
-      "--snap", "K", &o.snap,
-      "move float weights onto a grid around the base's, K standard deviations of the change wide; auto: as wide as "
-      "--max-loss allows");
-  build.flag("--keep-scales", o.keep_scales, "bring int8 weights onto the base's scales");
-  build
-      .option("--float-model", "FILE", &o.float_model,
-              "with --keep-scales: the fp32 model (ONNX) that the int8 weights were quantised from; they are quantised "
-              "anew from it, and rounded once")
-      .file();
-  build.option("--max-loss", "POINTS", &o.max_loss,
-               "points of accuracy that may be lost on any set, else nothing is built (0.5)");
-  build.option("--held-out", "FILE", &o.held_out, "samples to measure by beside the golden set: a description in JSON")
-      .file();
-  build
-      .option(
-          "--plot", "FILE", &o.plot,
-          "draw what each step of the grid sends and costs, as SVG; of several variants each into FILE with its kind "
-          "before the ending")
-      .file();
-}
-
 Result<std::vector<MovedModel>> move_to_base(const BaseOptions& options, const fs::path& work,
                                              std::vector<package::VariantSpec>& variants, Context& context) {
   std::vector<MovedModel> all;
-  TRY_ASSIGN(const Settings settings, read_settings(options));
+  TRY_ASSIGN(const BaseSettings settings, read_base_settings(options));
   if (options.base.empty()) return all;
   TRY_ASSIGN(const ReleaseFolder base, open_release(options.base).within("--base"));
   const Evaluator evaluator{context};

@@ -13,7 +13,7 @@
 #include "common/base/result.h"
 #include "common/package/layout.h"
 #include "server/cli/base_cost.h"
-#include "server/cli/command.h"
+#include "server/cli/base_options.h"
 #include "server/cli/context.h"
 #include "server/cli/snap_trade.h"
 
@@ -26,12 +26,6 @@ inline constexpr const char* kSnapDeviations = "org.drover.snap";
 inline constexpr const char* kScalesKept = "org.drover.scales-kept";        // scales, of how many
 inline constexpr const char* kQuantisedFrom = "org.drover.quantised-from";  // digest of the float model
 inline constexpr const char* kScorePrefix = "org.drover.score.";            // and the set: before and after, shares
-
-struct BaseOptions {
-  std::string base, snap, float_model, max_loss = "0.5", held_out, plot;
-  bool keep_scales = false;
-};
-void declare_base_options(CommandSpec& build, BaseOptions& options);
 
 // What was done to a variant.
 struct MovedModel {
