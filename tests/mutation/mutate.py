@@ -3,7 +3,7 @@
 
   mutate.py                 every mutation, in scratch copies under build/mutation
   mutate.py --part NAME     those of one part: metadata (mutations.py), delta (delta_mutations.py)
-  mutate.py --rule TEXT     only the rules whose sentence holds the text
+  mutate.py --rule TEXT     only the rules whose sentence or file's name holds the text
   mutate.py --check         builds nothing: each mutation's text stands exactly once in its file (a tidy test)
 
 Prints a table, and fails when a rule can be taken out without any test failing. Called by `./run mutate`.
@@ -166,7 +166,7 @@ def main():
     parser = argparse.ArgumentParser(prog="./run mutate", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=sorted(PARTS), help="only this part")
-    parser.add_argument("--rule", default="", help="only rules whose sentence holds this text")
+    parser.add_argument("--rule", default="", help="only rules whose sentence or file holds this text")
     parser.add_argument("--check", action="store_true", help="only check that the lists fit the sources")
     parser.add_argument("--scratch", default=os.path.join(TOP, "build", "mutation"), help=argparse.SUPPRESS)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
@@ -178,13 +178,13 @@ def main():
         return 1 if wrong else 0
     survivors, tried = 0, 0
     for name, part in PARTS.items():
-        chosen = [mutation for mutation in part.mutations if given.rule in mutation.rule]
+        chosen = [mutation for mutation in part.mutations if given.rule in mutation.rule or given.rule in mutation.file]
         if not chosen or given.part not in (None, name):
             continue
         tried += len(chosen)
         survivors += run(name, chosen, given.scratch, given.jobs)
     if not tried:
-        sys.exit(f"mutate: no rule holds \"{given.rule}\"")
+        sys.exit(f"mutate: no rule and no file holds \"{given.rule}\"")
     return 1 if survivors else 0
 
 

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,7 +58,9 @@ class WatchedFiles final : public fs::Files {
     TRY(hook_("sync_folder", path));
     return inner_.sync_folder(path);
   }
-  Result<std::uint64_t> free_space(const std::string& path) override { return inner_.free_space(path); }
+  Result<std::uint64_t> free_space(const std::string& path) override {
+    return free ? Result<std::uint64_t>(*free) : inner_.free_space(path);
+  }
   Result<std::string> boot_id() override { return inner_.boot_id(); }
   Result<std::unique_ptr<fs::Lock>> lock(const std::string& path) override { return inner_.lock(path); }
   Result<bool> in_use(const std::string& file) override { return inner_.in_use(file); }
@@ -85,6 +88,9 @@ class WatchedFiles final : public fs::Files {
 
   fs::Files& inner_;
   Hook hook_;
+
+ public:
+  std::optional<std::uint64_t> free;  // bytes that are said to be; nothing: those of the disk
 };
 
 }  // namespace drover::test

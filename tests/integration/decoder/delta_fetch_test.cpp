@@ -14,6 +14,7 @@
 #include "proto/wire/problem.h"
 #include "tests/support/expect.h"
 #include "tests/support/temp_folder.h"
+#include "tests/support/watched_files.h"
 
 namespace drover::agent {
 namespace {
@@ -152,7 +153,7 @@ class DeltaFetch : public testing::Test {
   }
 
   test::TempFolder folder_;
-  fs::Files& files_ = fs::system_files();
+  test::WatchedFiles files_{fs::system_files(), [](const std::string&, const std::string&) { return Status(); }};
   Layout layout_{folder_.path().string()};
   ManualClock clock_{WallTime{}};
   FakeClient client_;
@@ -282,6 +283,16 @@ TEST_F(DeltaFetch, a_base_that_is_not_on_the_disk_is_not_named) {
   metered_ = true;
   EXPECT_CODE(fetch().status, Code::delta_missing);
   EXPECT_TRUE(client_.asked.empty());
+}
+
+TEST_F(DeltaFetch, a_disk_without_room_for_both_files_and_the_delta_is_spared) {
+  const std::uint64_t needed = new_.size() + plan_.steps[0].bytes + kDeltaReserve;
+  files_.free = needed - 1;
+  metered_ = true;
+  expect_missing(fetch(), "bytes on the disk");
+  files_.free = needed;
+  ASSERT_OK(fetch().status);
+  expect_here();
 }
 
 TEST_F(DeltaFetch, a_base_that_has_rotted_gives_no_file) {

@@ -75,6 +75,9 @@ TEST_F(ChainTest, sizes_that_make_no_sense_are_refused) {
   plan_.steps[1].target_bytes = kSize;
   plan_.steps[1].bytes = 0;
   expect_refused("sensible size");
+  plan_.steps[1].bytes = 2000;
+  plan_.steps[0].target_bytes = 0;
+  expect_refused("sensible size");
 }
 
 TEST_F(ChainTest, more_bytes_than_the_file_are_refused_even_if_their_sum_overflows) {
@@ -85,8 +88,10 @@ TEST_F(ChainTest, more_bytes_than_the_file_are_refused_even_if_their_sum_overflo
 }
 
 TEST_F(ChainTest, versions_that_are_not_decoded_here_are_refused) {
-  plan_.steps[0].codec = delta::kVersion + 1;
-  expect_refused("version");
+  for (const std::int64_t codec : {std::int64_t{delta::kVersion} + 1, std::int64_t{delta::kOldestVersion} - 1, INT64_MIN}) {
+    plan_.steps[0].codec = codec;
+    expect_refused("version");
+  }
 }
 
 TEST_F(ChainTest, the_question_names_what_is_held_and_what_can_be_decoded) {
@@ -94,6 +99,14 @@ TEST_F(ChainTest, the_question_names_what_is_held_and_what_can_be_decoded) {
   const std::string target = plan_target(wanted_, held_);
   EXPECT_TRUE(target.starts_with("/api/v1/deltas/" + name("new") + "?have=" + name("old") + "," + name("middle") + "&codecs="));
   EXPECT_TRUE(target.ends_with(std::to_string(delta::kVersion)));
+}
+
+TEST_F(ChainTest, the_question_names_no_more_files_than_a_server_takes) {
+  for (int i = 0; i < 40; ++i) held_.push_back({name(std::to_string(i)), "/x", 1, 1, true});
+  const std::string target = plan_target(wanted_, held_);
+  std::size_t named = 0;
+  for (std::size_t at = target.find("sha256:"); at != std::string::npos; at = target.find("sha256:", at + 1)) ++named;
+  EXPECT_EQ(named, 1 + wire::kMaxHeldFiles);
 }
 
 TEST_F(ChainTest, the_first_version_is_asked_for_as_servers_that_know_no_other_want_it) {
@@ -119,7 +132,9 @@ TEST(Between, is_named_by_its_digest_and_its_price) {
   EXPECT_EQ(held->paid, 1234u);
   EXPECT_EQ(held->file, path);
   EXPECT_TRUE(held->between);
-  for (const char* other : {"x.between", "x.1.between", ".between", "abc.part"})
+  const std::string hex = Layout::hex(name("middle"));
+  for (const std::string& other : {std::string("x.between"), std::string("x.1.between"), std::string(".between"), std::string("abc.part"),
+                                   hex + ".12x.between", hex + "..between", hex + ".-1.between", hex + ".99999999999999999999.between"})
     EXPECT_FALSE(parse_between(layout.staging(), other)) << other;
 }
 

@@ -158,6 +158,28 @@ TEST(BoundsTest, frames_that_are_damaged_or_of_another_size_are_refused) {
                  200);
 }
 
+TEST(BoundsTest, a_stretch_gives_nothing_of_a_frame_that_makes_more_than_it_says) {
+  const Bytes frame = Hand::frame_of(noise(100));
+  const Applied applied = apply(Hand().byte(6).number(99).number(frame.size()).more(frame), {}, 200);
+  EXPECT_CODE(applied.status, Code::malformed);
+  EXPECT_TRUE(applied.made.empty());
+}
+
+TEST(BoundsTest, a_stretch_is_one_frame_that_ends_with_it) {
+  const Bytes content = noise(100);
+  // By zstd's own rules: magic, a content of one byte's size that is its window, a raw block, and an empty one that is the last.
+  const Bytes frame = Hand().fixed(0xfd2fb528, 4).byte(0x20).byte(100).fixed(100 << 3, 3).more(content).fixed(1, 3).bytes;
+  const auto stretch = [](std::uint64_t size, const Bytes& packed) {
+    return Hand().byte(6).number(size).number(packed.size()).more(packed);
+  };
+  EXPECT_EQ(apply(stretch(100, frame), {}, 100).made, content);
+  expect_refused(stretch(100, Bytes(frame.begin(), frame.end() - 3)), {}, "a stretch is damaged", 100);
+  expect_refused(stretch(100, Hand().more(frame).more(Hand::frame_of({})).bytes), {}, "a stretch is damaged", 100);
+  expect_refused(stretch(100, Hand().more(frame).byte(0).bytes), {}, "a stretch is damaged", 100);
+  expect_refused(stretch(101, frame), {}, "a stretch is damaged", 200);
+  expect_refused(stretch(201, frame), {}, "more than it promised", 200);
+}
+
 TEST(BoundsTest, more_or_fewer_bytes_than_the_header_says_are_refused) {
   const Bytes base = noise(1000);
   const Applied more = apply(Hand().byte(kCopy).number(600).sign(0).byte(kCopy).number(400).sign(0), base, 999);

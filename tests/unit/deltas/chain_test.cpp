@@ -102,6 +102,15 @@ TEST(PlanChain, makes_no_file_on_the_way_that_is_much_larger_than_both_ends) {
   EXPECT_THAT(with(1000 * wire::kMaxBetween + 1), IsEmpty());
 }
 
+TEST(PlanChain, makes_no_file_on_the_way_whose_size_nobody_knows) {
+  const Graph graph = Graph().edge(1, 2, 10).edge(2, 3, 10);
+  const std::vector<Digest> held = {file(1)};
+  const std::vector<std::int64_t> codecs = {1};
+  const auto edges_to = [&](const Digest& of) { return graph.edges_at(of); };
+  const auto size_of = [](const Digest& of) { return of == file(2) ? std::nullopt : std::optional<std::uint64_t>(1000); };
+  EXPECT_THAT(plan_chain({file(3), 1000, held, codecs}, edges_to, size_of), IsEmpty());
+}
+
 TEST(PlanChain, does_not_turn_in_circles) {
   EXPECT_THAT(Graph().edge(1, 2, 1).edge(2, 1, 1).edge(2, 3, 1).edge(3, 2, 1).plan(3, {1}),
               ElementsAre(edge(1, 2, 1), edge(2, 3, 1)));
@@ -144,7 +153,7 @@ TEST(PlanChain, looks_at_no_more_than_it_may) {
   std::size_t looked = 0;
   const auto edges_to = [&looked](const Digest& to) {
     std::vector<Edge> edges;
-    ++looked;
+    if (++looked > 2 * kMaxLookedAt) return edges;  // enough to see it, and an end
     for (int i = 0; i < 50; ++i) edges.push_back({crypto::sha256(to.hex() + std::to_string(i)), to, 1, 1});
     return edges;
   };

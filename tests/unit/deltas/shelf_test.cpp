@@ -51,6 +51,30 @@ TEST_F(ShelfTest, finds_again_after_a_power_cut_what_was_kept) {
   EXPECT_EQ(shelf.count(), 2u);
 }
 
+TEST_F(ShelfTest, tells_versions_apart_and_counts_each_delta_once) {
+  Shelf shelf(files_, "/deltas");
+  ASSERT_TRUE(shelf.open());
+  const Edge first = keep(shelf, "hello"), second = keep(shelf, "newer!", 2);
+  EXPECT_EQ(shelf.find(kTarget, kBase, 1), first);
+  EXPECT_EQ(shelf.find(kTarget, kBase, 2), second);
+  EXPECT_FALSE(shelf.find(kTarget, kBase, 3));
+  keep(shelf, "hello");
+  EXPECT_EQ(shelf.count(), 2u);
+  EXPECT_EQ(shelf.bytes(), 11u);
+}
+
+TEST_F(ShelfTest, takes_no_file_for_a_delta_by_half_its_name) {
+  const std::string folder = "/deltas/" + kTarget.hex() + "/";
+  ASSERT_TRUE(files_.make_folder("/deltas"));
+  ASSERT_TRUE(files_.make_folder("/deltas/" + kTarget.hex()));
+  for (const std::string name : {kBase.hex() + ".v0", kBase.hex() + ".v-1", kBase.hex() + ".v1x", kBase.hex() + ".v", kBase.hex(),
+                                 kBase.hex().substr(1) + ".v1"})
+    write(folder + name, "hello");
+  Shelf shelf(files_, "/deltas");
+  ASSERT_TRUE(shelf.open());
+  EXPECT_THAT(shelf.all(), IsEmpty());
+}
+
 TEST_F(ShelfTest, clears_what_was_half_made_and_leaves_strangers_alone) {
   Shelf first(files_, "/deltas");
   ASSERT_TRUE(first.open());
