@@ -17,6 +17,7 @@ using delta::DeltaPart;
 using delta::SegmentKind;
 
 constexpr const char* kNoTensor = "(no tensor)";
+constexpr std::size_t kRoomForNames = 24;  // beside the other columns, where there are 80
 
 std::string kind_word(const DeltaPart& part) {
   switch (part.kind) {
@@ -206,12 +207,33 @@ void add_tensor(Table& table, const TensorCost& tensor, std::string name) {
              human_bytes(tensor.coded), saved_percent(tensor.bytes, tensor.coded)});
 }
 
-void add_layer(Table& table, const Layer& layer) {
-  if (layer.tensors.size() == 1) {
-    const std::string& name = layer.tensors[0]->name;
-    return add_tensor(table, *layer.tensors[0], name.empty() ? kNoTensor : name);
+// How a layer is called in the table.
+std::string_view label_of(const Layer& layer) {
+  return layer.tensors.size() > 1 ? std::string_view(layer.name) : std::string_view(layer.tensors[0]->name);
+}
+bool has_name(const Layer& layer) { return !label_of(layer).empty() && label_of(layer)[0] != '@'; }
+
+// What all names begin with, up to a full stop or a slash; empty unless leaving it out lets names fit.
+std::string_view shared_beginning(const std::vector<Layer>& layers) {
+  std::optional<std::string_view> shared;
+  std::size_t named = 0, longest = 0;
+  for (const Layer& layer : layers) {
+    if (!has_name(layer)) continue;
+    const std::string_view label = label_of(layer);
+    ++named;
+    longest = std::max(longest, label.size());
+    if (!shared) shared = label;
+    const auto differs = std::mismatch(shared->begin(), shared->end(), label.begin(), label.end()).first;
+    shared = shared->substr(0, static_cast<std::size_t>(differs - shared->begin()));
   }
-  add_sum(table, layer.name, layer.bytes, layer.coded, Colour::bold);
+  if (named < 2 || longest <= kRoomForNames) return {};
+  return shared->substr(0, shared->find_last_of("./") + 1);
+}
+
+void add_layer(Table& table, const Layer& layer, std::size_t left_out) {
+  const std::string label(has_name(layer) ? label_of(layer).substr(left_out) : label_of(layer));
+  if (layer.tensors.size() == 1) return add_tensor(table, *layer.tensors[0], label.empty() ? kNoTensor : label);
+  add_sum(table, label, layer.bytes, layer.coded, Colour::bold);
   for (const TensorCost* tensor : layer.tensors)
     add_tensor(table, *tensor, "  " + tensor->name.substr(layer.name.size() + 1));
 }
@@ -226,7 +248,9 @@ std::string tensors_table(const std::vector<TensorCost>& tensors, bool all, cons
                {"SAVED", Align::right}});
   std::size_t lines = 0;
   Layer rest;
-  for (const Layer& layer : layers_of(tensors)) {
+  const std::vector<Layer> layers = layers_of(tensors);
+  const std::string_view beginning = width == 0 ? std::string_view() : shared_beginning(layers);
+  for (const Layer& layer : layers) {
     // The last line is for the rest.
     if (!all && (!rest.tensors.empty() || (lines > 0 && lines + layer.lines() > kLinesShown - 1))) {
       rest.tensors.insert(rest.tensors.end(), layer.tensors.begin(), layer.tensors.end());
@@ -234,12 +258,13 @@ std::string tensors_table(const std::vector<TensorCost>& tensors, bool all, cons
       rest.coded += layer.coded;
       continue;
     }
-    add_layer(table, layer);
+    add_layer(table, layer, beginning.size());
     lines += layer.lines();
   }
   if (!rest.tensors.empty())
     add_sum(table, fmt::format("{} more (--all)", rest.tensors.size()), rest.bytes, rest.coded, Colour::dim);
-  return table.render(style, width);
+  const std::string said = beginning.empty() ? "" : "all names begin with " + printable(beginning) + "\n";
+  return style(Colour::dim, said) + table.render(style, width);
 }
 
 struct Way {

@@ -51,7 +51,8 @@ struct DeltaView {
 };
 DeltaView view_of(const Places& places, std::vector<delta::DeltaPart> parts);
 
-// Rows of one layer stand together under its name, what costs most first; beyond kLinesShown lines the rest is one row,
+// Rows of one layer stand together under its name, what costs most first; on a terminal (`width` above 0) the beginning
+// that all long names share is said once above. Beyond kLinesShown lines the rest is one row,
 // unless `all`. Behind it the sums of each way of coding.
 inline constexpr std::size_t kLinesShown = 40;
 std::string delta_table(const DeltaView& view, bool all, const Style& style, std::size_t width);

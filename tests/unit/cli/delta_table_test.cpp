@@ -171,15 +171,35 @@ TEST(DeltaTable, ALongTableEndsInARowForTheRestUnlessAllAreAskedFor) {
   EXPECT_EQ(all.find("more (--all)"), std::string::npos);
 }
 
-TEST(DeltaTable, ANarrowTerminalShortensTheMiddleOfNames) {
-  const std::string table = delta_table(large_view(3), false, {}, 80);
+std::size_t widest_line(const std::string& text) {
   std::size_t widest = 0;
-  for (std::size_t at = 0, end = 0; (end = table.find('\n', at)) != std::string::npos; at = end + 1)
-    widest = std::max(widest, display_width(std::string_view(table).substr(at, end - at)));
-  EXPECT_LE(widest, 80U);
+  for (std::size_t at = 0, end = 0; (end = text.find('\n', at)) != std::string::npos; at = end + 1)
+    widest = std::max(widest, display_width(std::string_view(text).substr(at, end - at)));
+  return widest;
+}
+
+TEST(DeltaTable, InANarrowTerminalNamesLoseWhatTheyShareAndThenTheirMiddle) {
+  const std::string table = delta_table(large_view(3), false, {}, 80);
+  EXPECT_LE(widest_line(table), 80U);
+  EXPECT_TRUE(table.starts_with("all names begin with model.decoder.layers.\nTENSOR ")) << table;
+  for (const char* layer : {"\n0.self_a", "\n1.self_a", "\n2.self_a", "_projection ", "\n  weight "})
+    EXPECT_NE(table.find(layer), std::string::npos) << layer << table;
   EXPECT_NE(table.find("…"), std::string::npos);
-  EXPECT_NE(table.find("_projection "), std::string::npos) << table;
-  EXPECT_NE(table.find("\n  weight "), std::string::npos);
+  EXPECT_EQ(delta_table(large_view(3), false, {}, 0).find("all names"), std::string::npos)
+      << "nothing is cut in a pipe";
+}
+
+TEST(DeltaTable, ShortNamesAndNumbersWithoutANameKeepTheirBeginning) {
+  const Places places = {place(0, "model.a.weight", 0, 40), place(1, "model.b.weight", 40, 40)};
+  const std::string table = delta_table(
+      view_of(places, {copied(0, 80, 3, 0), numbers(80, 40, 9, std::nullopt), bytes(120, 9, 9)}), false, {}, 80);
+  EXPECT_EQ(table.find("all names"), std::string::npos);
+  const Places longer = {place(0, "model.decoder.first.projection.weight", 0, 40),
+                         place(1, "model.decoder.second.projection.weight", 40, 40)};
+  const std::string shortened = delta_table(
+      view_of(longer, {copied(0, 80, 3, 0), numbers(80, 40, 9, std::nullopt), bytes(120, 9, 9)}), false, {}, 80);
+  for (const char* name : {"\nfirst.projection.weight ", "\nsecond.projection.weight ", "\n@80 ", "\n(no tensor) "})
+    EXPECT_NE(shortened.find(name), std::string::npos) << name << shortened;
 }
 
 TEST(DeltaTable, JsonHasTheTensorsInTheOrderOfTheFile) {
