@@ -167,9 +167,10 @@ def mean_rows(results):
     def mean_row(what, some, goal):
         mean = geometric_mean([r["share"] for r in some])
         return row(what, "share of the best peer's bytes", round(mean, 3), 1, "best of each cell", round(1 / mean, 3), goal)
-    rows = [mean_row(f"delta, geometric mean, {kind}", [r for r in results if r["cell"][2] == kind], None)
-            for kind in delta_models.TYPES if any(r["cell"][2] == kind for r in results)]
-    return rows + [mean_row(f"delta, geometric mean of all {len(results)} cells", results, 2.0)]
+    def mean_rows_by(part):
+        values = dict.fromkeys(r["cell"][part] for r in results)
+        return [mean_row(f"delta, geometric mean, {value}", [r for r in results if r["cell"][part] == value], None) for value in values]
+    return mean_rows_by(0) + mean_rows_by(2) + [mean_row(f"delta, geometric mean of all {len(results)} cells", results, 2.0)]
 
 
 def speed_rows(results):

@@ -28,20 +28,16 @@ STEPS = {"wide": 100, "large": 60}  # of the base; 200 for the others
 ONNX, ALL_CONTAINERS = ("onnx",), ("onnx", "safetensors", "raw")
 
 PAIRS = ("usual", "gentle", "strong", "pruned-80", "last-layers", "head-only", "retrained")
-CNN_PAIRS = ("usual", "strong", "pruned-80")
+FINE_TUNED = ("usual", "gentle", "strong")
 # net, pair, element types, containers: in the order of being made and measured, a useful selection first, then what takes
-# peers longer and longer.
+# peers longer and longer. The two small networks in every way and type, the larger ones as they are mostly trained.
 CELLS = (
     [("mlp", "usual", ("fp32", "bf16", "int8-frozen"), ONNX), ("mlp", "gentle", ("fp32", "bf16", "int8-frozen"), ONNX),
      ("mlp", "head-only", ("fp32", "bf16", "int8-frozen"), ONNX)]
-    + [("mlp", pair, ("int8-frozen", "int8-own"), ONNX) for pair in PAIRS]
-    + [("mlp", pair, (kind,), ONNX) for kind in ("fp32", "bf16") for pair in PAIRS]
-    + [("cnn", pair, ("int8-frozen", "int8-own"), ONNX) for pair in CNN_PAIRS]
+    + [(net, pair, TYPES, ONNX) for net in ("mlp", "cnn") for pair in PAIRS]
     + [("relu", "adam-no-decay", ("fp32", "bf16", "int8-frozen"), ONNX)]
-    + [("cnn", pair, ("fp32", "bf16"), ONNX) for pair in CNN_PAIRS]
-    + [(net, pair, ("fp16",), ONNX) for net, pairs in (("mlp", PAIRS), ("cnn", CNN_PAIRS)) for pair in pairs]
     + [("mlp", "usual", ("int8-frozen", "bf16", "fp32"), ALL_CONTAINERS)]
-    + [("wide", "usual", ("fp32", "fp16", "bf16", "int8-frozen"), ONNX), ("large", "usual", ("fp32", "int8-frozen"), ONNX)])
+    + [("wide", pair, TYPES, ONNX) for pair in FINE_TUNED] + [("large", "usual", ("fp32", "bf16", "int8-frozen"), ONNX)])
 QUICK = 3  # of the lines above
 
 

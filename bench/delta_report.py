@@ -10,6 +10,7 @@ WORDS = {"gentle": "fine-tuned, AdamW, rate 1e-6", "usual": "fine-tuned, AdamW, 
          "head-only": "only the last layer", "last-layers": "the last two layers", "pruned-80": "80 % pruned, fine-tuned",
          "retrained": "trained anew from another seed"}
 TYPE_WORDS = {"fp32": "fp32", "fp16": "fp16", "bf16": "bf16", "int8-own": "int8, own scales", "int8-frozen": "int8, frozen scales"}
+NETWORKS = {"mlp": "multilayer network", "cnn": "convolutional network", "wide": "wide multilayer network"}  # that are drawn
 OURS, PEER, TEXT, LINE = "#1f6feb", "#b8bfc9", "#57606a", "#d0d7de"  # readable on white and on dark pages
 PANEL, LABEL, TOP, ROW = 150, 210, 64, 38
 
@@ -69,8 +70,14 @@ def bar(x, y, share, colour):
 
 
 def drawing(results):
-    """Bytes sent as a share of the new file: ours over the best peer's, one panel for each element type."""
-    lines = [(key, by_type) for key, by_type in lines_of(results).items() if key[0] == "mlp" and key[2] == "onnx"]
+    """Bytes sent as a share of the new file: ours over the best peer's, one panel for each element type, by network."""
+    lines = []  # words, results by type
+    for (net, pair, container), by_type in lines_of(results).items():
+        if net not in NETWORKS or container != "onnx":
+            continue
+        if not lines or lines[-1][2] != net:
+            lines.append((NETWORKS[net], {}, net))
+        lines.append((WORDS[pair], by_type, net))
     width, height = LABEL + PANEL * len(TYPES) + 8, TOP + ROW * len(lines) + 30
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif">',
            f'<rect x="8" y="8" width="12" height="12" fill="{OURS}"/>', text(26, 18, "drover delta"),
@@ -83,15 +90,16 @@ def drawing(results):
             x = left + share * (PANEL - 24)
             out.append(f'<line x1="{x:g}" y1="{TOP - 8}" x2="{x:g}" y2="{height - 24}" stroke="{LINE}"/>')
             out.append(text(x, height - 8, f"{100 * share:.0f} %", "middle", 10))
-        for i, (_, by_type) in enumerate(lines):
-            if kind not in by_type:
-                continue
-            r, y = by_type[kind], TOP + i * ROW
-            ours, peer = (n / r["plain"] for n in (r["ours"]["bytes"], r["peers"][r["best"]]["bytes"]))
-            out += [bar(left, y, ours, OURS), bar(left, y + 12, peer, PEER)]
-            out.append(text(left + ours * (PANEL - 24) + 4, y + 9.5, f"{100 * ours:.1f}", size=10))
-    out += [text(8, TOP + i * ROW + 15, WORDS[key[1]]) for i, (key, _) in enumerate(lines)]
+        out += [part for i, (_, by_type, _) in enumerate(lines) if kind in by_type
+                for part in bars_of(by_type[kind], left, TOP + i * ROW)]
+    out += [text(8, TOP + i * ROW + 15, words, weight="normal" if by_type else "bold") for i, (words, by_type, _) in enumerate(lines)]
     return "\n".join(out) + "\n</svg>\n"
+
+
+def bars_of(result, left, y):
+    ours, peer = (n / result["plain"] for n in (result["ours"]["bytes"], result["peers"][result["best"]]["bytes"]))
+    return [bar(left, y, ours, OURS), bar(left, y + 12, peer, PEER),
+            text(left + ours * (PANEL - 24) + 4, y + 9.5, f"{100 * ours:.1f}", size=10)]
 
 
 def write(folder, results, rows):
