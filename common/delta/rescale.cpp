@@ -117,8 +117,11 @@ Moved moved_onto(ByteView base, const Pair& pair, const Weights& weights) {
   for (std::uint64_t i = 0; i < out.numbers.size(); ++i) {
     const double place = weights.at(i) / static_cast<double>(pair.base.scale_of(base, i));
     const auto before = static_cast<std::int8_t>(base[pair.base.offset + i]);
-    const double nearest = std::fabs(place - before) <= kTie ? before : std::nearbyint(place);
-    const double beyond = std::max(0.0, std::fabs(nearest) - kGreatest);
+    if (std::fabs(place - before) <= kTie) {
+      out.numbers[i] = static_cast<std::uint8_t>(before);  // be it -128
+      continue;
+    }
+    const double nearest = std::nearbyint(place), beyond = std::max(0.0, std::fabs(nearest) - kGreatest);
     out.cut_off[pair.model.channel_of(i)] += beyond * beyond;
     out.numbers[i] = static_cast<std::uint8_t>(static_cast<int>(std::clamp<double>(nearest, -kGreatest, kGreatest)));
   }
@@ -142,7 +145,7 @@ void rescale(ByteView base, const Pair& pair, const Weights& weights, std::span<
     const std::uint8_t before = base[pair.base.offset + i], own = model[pair.model.offset + i];
     const double place = weights.at(i) / static_cast<double>(pair.base.scale_of(base, i));
     ++report.weights;
-    report.saturated += std::fabs(place) > kGreatest + kTie ? 1 : 0;
+    report.saturated += std::fabs(place - static_cast<std::int8_t>(moved.numbers[i])) > kTie ? 1 : 0;
     report.changed += moved.numbers[i] != before ? 1 : 0;
     report.changed_own += own != before ? 1 : 0;
     model[pair.model.offset + i] = moved.numbers[i];

@@ -209,6 +209,16 @@ TEST(RescaleTest, a_number_that_is_as_near_stays_as_it_was) {
   EXPECT_EQ(model, base);
 }
 
+TEST(RescaleTest, on_its_own_scales_a_model_stays_as_it_is) {
+  const Bytes base = onnx({{2, 4}, 0, {-128, 2, 3, 4, 127, -127, 0, -1}, {0.3F, 7.7e-5F}});
+  Bytes model = base;
+  const auto report = keep_scales(base, {}, model);
+  ASSERT_TRUE(report);
+  EXPECT_EQ(model, base);
+  EXPECT_EQ(report->kept, 2U);
+  EXPECT_EQ(report->changed, 0U);
+}
+
 TEST(RescaleTest, each_scale_is_kept_or_not_by_itself) {
   const Bytes base = onnx({{2, 4}, 0, {127, 2, 3, 4, 127, 2, 3, 4}, {1.0F, 1.0F}});
   Bytes model = onnx({{2, 4}, 0, {127, 2, 3, 5, 127, 2, 3, 5}, {1.0F, 2.0F}});  // the second row has doubled
