@@ -8,6 +8,7 @@ KEPT_HIDDEN = {".ci", ".clang-format", ".clang-tidy", ".gitignore"}
 CPP = (".h", ".hpp", ".cpp", ".cc")
 TEXT = CPP + (".py", ".md", ".txt", ".cmake", ".json", ".yaml", ".yml", ".sh", ".sql", ".toml", ".js", ".css", ".html")
 BARE = {"run", "LICENSE", ".clang-format", ".clang-tidy", ".gitignore"}
+LEFT_OVER = (".s", ".o", ".a", ".so", ".ii", ".gch", ".out", ".orig", ".rej", ".profraw", ".gcda", ".gcno")  # what tools leave
 DATA = re.compile(r"/(?:data|vectors|corpus|examples|golden)/")  # kept as they came, whatever they look like
 
 
@@ -35,14 +36,18 @@ class Project:
 
     def files(self):
         """Every text file of the tree, sorted, with '/'."""
-        found = []
+        return sorted(path for path in self._all_files()
+                      if (path.endswith(TEXT) or os.path.basename(path) in BARE) and not DATA.search(path))
+
+    def left_overs(self):
+        """What compilers and merges leave, outside the build folders."""
+        return sorted(path for path in self._all_files() if path.endswith(LEFT_OVER))
+
+    def _all_files(self):
         for folder, subfolders, names in os.walk(self.top):
             subfolders[:] = sorted(n for n in subfolders if not SKIPPED.match(n) or n in KEPT_HIDDEN)
             for name in names:
-                path = os.path.relpath(os.path.join(folder, name), self.top).replace(os.sep, "/")
-                if (name.endswith(TEXT) or name in BARE) and not DATA.search(path):
-                    found.append(path)
-        return sorted(found)
+                yield os.path.relpath(os.path.join(folder, name), self.top).replace(os.sep, "/")
 
     def layer_of(self, path):
         """The longest row that the path lies under."""

@@ -261,6 +261,11 @@ class Text(RuleTest):
         self.finds(rules.documents, "docs/x.md", "`destroy()` in `server/api/rollouts.h`\n", "is not in")
         self.leaves(rules.documents, "docs/x.md", "`create()` in `server/api/rollouts.h`\n")
 
+    def test_what_a_compiler_left_is_found_and_the_rest_is_not(self):
+        self.write("common/x/list.s", "nop\n")
+        self.write("build/y.o", "")
+        self.assertEqual(self.project.left_overs(), ["common/x/list.s"])
+
     def test_a_long_readme_is_found(self):
         self.finds(rules.documents, "README.md", "a\n" * 80)
         self.leaves(rules.documents, "README.md", "a\n" * 79)

@@ -26,6 +26,7 @@ def main(arguments):
     if arguments:
         paths = [path for path in paths if any(path == a or path.startswith(a.rstrip("/") + "/") for a in arguments)]
     faults = [fault for path in paths for fault in findings(project, path)]
+    faults += [f"{path}: left behind by a tool: it does not belong into the tree" for path in project.left_overs()]
     print("\n".join(faults))
     print(f"{len(paths)} files, {len(faults)} faults")
     return 1 if faults or not paths else 0
