@@ -6,11 +6,13 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_future.hpp>
+#include <future>
 
 #include "common/delta/delta.h"
 #include "common/rng/rng.h"
 #include "tests/support/expect.h"
 #include "tests/support/temp_folder.h"
+#include "tests/support/watched_files.h"
 
 namespace drover::agent {
 namespace {
@@ -58,12 +60,18 @@ class SealedPatchTest : public ::testing::Test {
   Status apply(const std::string& delta, std::function<bool()> stop = nullptr) {
     patch_->delta_file = folder_.write("delta", delta).string();
     asio::io_context io;
-    auto done = asio::co_spawn(io, apply_sealed_patch(fs::system_files(), patch_, std::move(stop)), asio::use_future);
+    auto done = asio::co_spawn(io, apply_sealed_patch(files_, patch_, std::move(stop)), asio::use_future);
     io.run();
     return done.get();
   }
   void use_base(const std::string& content) { patch_->base_file = folder_.write("other-base", content).string(); }
 
+  // Before the result is begun, on the thread that makes it.
+  std::function<void()> at_begin_ = [] {};
+  test::WatchedFiles files_{fs::system_files(), [this](const std::string& change, const std::string&) {
+                              if (change == "open") at_begin_();
+                              return Status();
+                            }};
   test::TempFolder folder_;
   std::string base_, target_, sealed_target_, sealed_base_, sealed_delta_;
   std::shared_ptr<SealedPatch> patch_ = std::make_shared<SealedPatch>(SealedPatch{key_of(1), key_of(2), {}, {}, {}, "", "", ""});
@@ -92,6 +100,37 @@ TEST_F(SealedPatchTest, RefusesADamagedDelta) {
   damaged[damaged.size() / 2] = static_cast<char>(damaged[damaged.size() / 2] ^ 1);
   EXPECT_CODE(apply(damaged), Code::digest_mismatch);
   EXPECT_CODE(apply(sealed_delta_.substr(0, sealed_delta_.size() - 20)), Code::digest_mismatch);
+}
+
+TEST_F(SealedPatchTest, RefusesADeltaThatEndsEarlyUnderItsEncryption) {
+  delta::MemorySink sink;
+  ASSERT_TRUE(delta::make_delta(as_bytes(base_), as_bytes(target_), sink));
+  const std::string half(as_text(sink.bytes).substr(0, sink.bytes.size() / 2));
+  EXPECT_CODE(apply(encrypt(patch_->key, half, patch_->delta)), Code::malformed);
+}
+
+TEST_F(SealedPatchTest, MakesNoMoreThanWasSigned) {
+  patch_->target.size -= 1;
+  EXPECT_CODE(apply(sealed_delta_), Code::too_large);
+}
+
+TEST_F(SealedPatchTest, SaysThatItIsTheBaseThatIsCutShort) {
+  use_base(sealed_base_.substr(0, sealed_base_.size() - 20));
+  const Status applied = apply(sealed_delta_);
+  ASSERT_CODE(applied, Code::digest_mismatch);
+  EXPECT_TRUE(applied.error().message().starts_with("the base")) << applied.error().message();
+}
+
+TEST_F(SealedPatchTest, StopsWhenItIsTold) {
+  std::promise<void> told;
+  at_begin_ = [told = told.get_future().share()] { told.wait(); };
+  int asked = 0;
+  EXPECT_CODE(apply(sealed_delta_,
+                    [&] {
+                      if (++asked == 2) told.set_value();  // the first answer has arrived by then
+                      return true;
+                    }),
+              Code::cancelled);
 }
 
 TEST_F(SealedPatchTest, FindsThatTheBaseHasRottedOrIsAnother) {
