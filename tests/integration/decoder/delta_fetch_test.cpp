@@ -45,10 +45,13 @@ class FakeClient final : public net::HttpClient {
   };
   std::map<std::string, Answer> answers;
   std::vector<std::string> asked;
+  std::size_t largest_answer = 0;  // in memory, that somebody would take
 
   asio::awaitable<Result<net::ClientResponse>> send(net::ClientRequest request) override {
     const std::string path = request.target.substr(0, request.target.find('?'));
     asked.push_back((request.method == net::Method::head ? "HEAD " : "") + path);
+    if (request.sink == nullptr && request.method == net::Method::get)
+      largest_answer = std::max(largest_answer, request.max_body);
     co_return answer(request, path);
   }
   void close() override {}
@@ -187,7 +190,9 @@ TEST_F(DeltaFetch, a_chain_that_breaks_off_keeps_its_middle_and_what_it_has_of_t
   client_.answers[delta_path(middle_, new_)].cut_after = 1000;
   EXPECT_CODE(fetch().status, Code::unavailable);
   EXPECT_TRUE(fs::exists(files_, layout_.between(digest_of(middle_), plan_.steps[0].bytes)));
-  EXPECT_EQ(files_.info(layout_.delta(digest_of(new_), digest_of(middle_)))->size, 1000u);
+  const auto begun = files_.info(layout_.delta(digest_of(new_), digest_of(middle_)));
+  ASSERT_OK(begun);
+  EXPECT_EQ(begun->size, 1000u);
   client_.answers[delta_path(middle_, new_)].cut_after = UINT64_MAX;
   plan_.steps.erase(plan_.steps.begin());
   tell_plan();
@@ -256,6 +261,7 @@ TEST_F(DeltaFetch, a_plan_that_makes_no_sense_or_has_no_end_is_none) {
        {std::string("[1, 2"), std::string("{}"), std::string(wire::kMaxDeltaPlan + 1, ' ') + "{\"steps\":[]}"}) {
     client_.answers[plan_path()].body = body;
     expect_missing(fetch(), "makes no sense");
+    EXPECT_EQ(client_.largest_answer, wire::kMaxDeltaPlan);
   }
 }
 

@@ -206,8 +206,9 @@ void expect_within(const Hand& delta, ByteView base, std::size_t expected_at_lea
   ASSERT_FALSE(cost.status);
   EXPECT_EQ(cost.status.error().message(), why);
   EXPECT_LE(cost.most, kMost);
-  if (kAllocationsAreCounted)
+  if (kAllocationsAreCounted) {
     EXPECT_GE(cost.most, expected_at_least) << "the delta does not ask for what it is meant to";
+  }
 }
 
 TEST(MemoryTest, as_many_factors_as_there_may_be_stay_within_the_bound) {
