@@ -22,27 +22,67 @@ struct Thin {
   const float* row(std::size_t i) const { return cells.data() + i * width; }
 };
 
-// out[q] += factor * in[q], several rows of `in` at once.
-DROVER_INLINE void add_scaled(float factor, const float* in, float* out, std::size_t width) {
-  for (std::size_t q = 0; q < width; ++q) out[q] += factor * in[q];
+// Eight floats at once, as wide as the processor's or in parts; at any address.
+using Vec __attribute__((vector_size(32), aligned(4), may_alias)) = float;
+constexpr std::size_t kVec = 8;
+DROVER_INLINE Vec& vec(float* at) { return *reinterpret_cast<Vec*>(at); }
+DROVER_INLINE const Vec& vec(const float* at) { return *reinterpret_cast<const Vec*>(at); }
+
+// The change, and a thin matrix on its right or left; rows of the thin ones are `width` long.
+struct Product {
+  const float* change;
+  std::size_t height, columns, width;
+};
+
+// left = change * right, `vectors` vectors of each row.
+template <std::size_t vectors>
+DROVER_INLINE void multiply_vectors(const Product& p, const float* right, float* left) {
+  for (std::size_t i = 0; i < p.height; ++i) {
+    Vec sums[vectors] = {};
+    const float* change = p.change + i * p.columns;
+    for (std::size_t j = 0; j < p.columns; ++j)
+      for (std::size_t v = 0; v < vectors; ++v) sums[v] += change[j] * vec(right + j * p.width + v * kVec);
+    for (std::size_t v = 0; v < vectors; ++v) vec(left + i * p.width + v * kVec) = sums[v];
+  }
+}
+DROVER_WIDE void multiply(const Product& p, const float* right, float* left) {
+  std::size_t done = 0;
+  for (; done + 4 * kVec <= p.width; done += 4 * kVec) multiply_vectors<4>(p, right + done, left + done);
+  for (; done + kVec <= p.width; done += kVec) multiply_vectors<1>(p, right + done, left + done);
+  for (; done < p.width; ++done)
+    for (std::size_t i = 0; i < p.height; ++i) {
+      float sum = 0;
+      for (std::size_t j = 0; j < p.columns; ++j) sum += p.change[i * p.columns + j] * right[j * p.width + done];
+      left[i * p.width + done] = sum;
+    }
 }
 
-// left = change * right.
-DROVER_WIDE void multiply(const float* change, const float* right, std::size_t height, std::size_t columns,
-                          std::size_t width, float* left) {
-  std::fill_n(left, height * width, 0.0F);
-  for (std::size_t i = 0; i < height; ++i)
-    for (std::size_t j = 0; j < columns; ++j)
-      add_scaled(change[i * columns + j], right + j * width, left + i * width, width);
+// right += transposed change * left, two rows of both at once so that each sum is loaded and stored half as often.
+template <std::size_t vectors>
+DROVER_INLINE void add_transposed_vectors(const Product& p, const float* left, float* right) {
+  for (std::size_t i = 0; i < p.height; i += 2) {
+    const bool two = i + 1 < p.height;
+    Vec one[vectors], other[vectors] = {};
+    for (std::size_t v = 0; v < vectors; ++v) {
+      one[v] = vec(left + i * p.width + v * kVec);
+      if (two) other[v] = vec(left + (i + 1) * p.width + v * kVec);
+    }
+    const float* change = p.change + i * p.columns;
+    const float* next = two ? change + p.columns : change;
+    for (std::size_t j = 0; j < p.columns; ++j)
+      for (std::size_t v = 0; v < vectors; ++v)
+        vec(right + j * p.width + v * kVec) += change[j] * one[v] + next[j] * other[v];
+  }
 }
-
-// right = transposed change * left.
-DROVER_WIDE void multiply_transposed(const float* change, const float* left, std::size_t height, std::size_t columns,
-                                     std::size_t width, float* right) {
-  std::fill_n(right, columns * width, 0.0F);
-  for (std::size_t i = 0; i < height; ++i)
-    for (std::size_t j = 0; j < columns; ++j)
-      add_scaled(change[i * columns + j], left + i * width, right + j * width, width);
+DROVER_WIDE void multiply_transposed(const Product& p, const float* left, float* right) {
+  std::fill_n(right, p.columns * p.width, 0.0F);
+  std::size_t done = 0;
+  for (; done + 4 * kVec <= p.width; done += 4 * kVec) add_transposed_vectors<4>(p, left + done, right + done);
+  for (; done + kVec <= p.width; done += kVec) add_transposed_vectors<1>(p, left + done, right + done);
+  for (; done < p.width; ++done)
+    for (std::size_t i = 0; i < p.height; ++i)
+      for (std::size_t j = 0; j < p.columns; ++j)
+        right[j * p.width + done] += p.change[i * p.columns + j] * left[i * p.width + done];
 }
 
 double column_product(const Thin& m, std::size_t a, std::size_t b) {
@@ -149,80 +189,145 @@ LowRank canonical(const Thin& left, const Thin& right, std::size_t rank) {
           .right = rotated(r, vectors, order, to_right).cells};
 }
 
+// Weighted least squares for one side of the product while the other stays. Each row of unknowns has normal equations
+// of its own, sum of w * x x^T. Building them costs the square of the rank for every element; conjugate gradients only
+// multiply with them, at the rank, and a few steps do: rows of x are nearly orthogonal, and weights differ at random.
+constexpr std::size_t kPanel = 2 * kVec;  // rows of unknowns solved at once
+constexpr int kSteps = 3;
 constexpr std::size_t kMaxSolve = 32;
+constexpr float kRidge = 1e-3F;  // of the mean of the diagonal: rows with few observations stay small
 
-// The normal equations of one row of unknowns: sum of w * x x^T, and of w * d * x.
-struct Normal {
-  float matrix[kMaxSolve * kMaxSolve];
-  float right[kMaxSolve];
+// What is observed for kPanel rows of unknowns: an observation after the other, those of all rows side by side.
+struct Panel {
+  std::size_t count = 0;
+  std::vector<float> changes, weights;
+};
+struct Unknowns {
+  alignas(32) float cells[kMaxSolve][kPanel];
 };
 
-// Adds `count` observations; those of one row of unknowns stand `stride` apart in d and w. Rows of x are `width` long.
-template <std::size_t width>
-DROVER_INLINE void add_all(const float* d, const float* w, std::size_t stride, std::size_t count, const float* x,
-                           Normal& normal) {
-  for (std::size_t k = 0; k < count; ++k, x += width) {
-    const float weight = w[k * stride];
-    if (weight == 0) continue;
-    for (std::size_t a = 0; a < width; ++a)  // the lower half, in whole vectors
-      add_scaled(weight * x[a], x, normal.matrix + a * width, a / 8 * 8 + 8);
-    add_scaled(weight * d[k * stride], x, normal.right, width);
-  }
-}
-DROVER_WIDE void add_8(const float* d, const float* w, std::size_t stride, std::size_t count, const float* x,
-                       Normal& n) {
-  add_all<8>(d, w, stride, count, x, n);
-}
-DROVER_WIDE void add_16(const float* d, const float* w, std::size_t stride, std::size_t count, const float* x,
-                        Normal& n) {
-  add_all<16>(d, w, stride, count, x, n);
-}
-DROVER_WIDE void add_24(const float* d, const float* w, std::size_t stride, std::size_t count, const float* x,
-                        Normal& n) {
-  add_all<24>(d, w, stride, count, x, n);
-}
-DROVER_WIDE void add_32(const float* d, const float* w, std::size_t stride, std::size_t count, const float* x,
-                        Normal& n) {
-  add_all<32>(d, w, stride, count, x, n);
-}
-void add_observations(const float* d, const float* w, std::size_t stride, std::size_t count, const Thin& x,
-                      Normal& normal) {
-  const auto add = x.width == 8 ? add_8 : x.width == 16 ? add_16 : x.width == 24 ? add_24 : add_32;
-  add(d, w, stride, count, x.cells.data(), normal);
-}
-
-// With zeros behind each row up to a width that add_observations knows.
-Thin padded(const std::vector<float>& cells, std::size_t height, std::size_t rank) {
-  Thin out(height, (rank + 7) / 8 * 8);
-  for (std::size_t i = 0; i < height; ++i)
-    std::copy_n(cells.begin() + static_cast<std::ptrdiff_t>(i * rank), rank, out.row(i));
-  return out;
-}
-
-// By Cholesky's decomposition, with a little of the trace on the diagonal: rows with few observations stay small.
-void solve(const Normal& normal, std::size_t width, std::size_t n, float* out) {
-  double m[kMaxSolve][kMaxSolve], y[kMaxSolve], trace = 0;
-  for (std::size_t a = 0; a < n; ++a) trace += double(normal.matrix[a * width + a]);
-  if (trace <= 0) {
-    std::fill_n(out, n, 0.0F);
-    return;
-  }
-  const double ridge = 1e-3 * trace / double(n);
-  for (std::size_t a = 0; a < n; ++a)
-    for (std::size_t b = 0; b <= a; ++b) {
-      double sum = double(normal.matrix[a * width + b]) + (a == b ? ridge : 0);
-      for (std::size_t c = 0; c < b; ++c) sum -= m[a][c] * m[b][c];
-      m[a][b] = a == b ? std::sqrt(std::max(sum, 1e-6 * ridge)) : sum / m[b][b];
+// out = sum of w * s * x, where s = x * in or, with `rest`, what that leaves of the change. One more row of x is zeros.
+template <bool rest>
+DROVER_INLINE void multiply_normal(const Panel& panel, const Thin& x, const Unknowns& in, Unknowns& out) {
+  const std::size_t rank = x.width;
+  for (std::size_t q = 0; q < rank; ++q) vec(out.cells[q]) = vec(out.cells[q] + kVec) = Vec{};
+  for (std::size_t k = 0; k < panel.count; k += 2) {
+    const float *a = x.row(k), *b = x.row(k + 1);
+    Vec a0 = {}, a1 = {}, b0 = {}, b1 = {};
+    for (std::size_t q = 0; q < rank; ++q) {
+      const Vec &low = vec(in.cells[q]), &high = vec(in.cells[q] + kVec);
+      a0 += a[q] * low;
+      a1 += a[q] * high;
+      b0 += b[q] * low;
+      b1 += b[q] * high;
     }
-  for (std::size_t a = 0; a < n; ++a) {
-    y[a] = double(normal.right[a]);
-    for (std::size_t c = 0; c < a; ++c) y[a] -= m[a][c] * y[c];
-    y[a] /= m[a][a];
+    const float *d = panel.changes.data() + k * kPanel, *w = panel.weights.data() + k * kPanel;
+    a0 = vec(w) * (rest ? vec(d) - a0 : a0);
+    a1 = vec(w + kVec) * (rest ? vec(d + kVec) - a1 : a1);
+    b0 = vec(w + kPanel) * (rest ? vec(d + kPanel) - b0 : b0);
+    b1 = vec(w + kPanel + kVec) * (rest ? vec(d + kPanel + kVec) - b1 : b1);
+    for (std::size_t q = 0; q < rank; ++q) {
+      vec(out.cells[q]) += a[q] * a0 + b[q] * b0;
+      vec(out.cells[q] + kVec) += a[q] * a1 + b[q] * b1;
+    }
   }
-  for (std::size_t a = n; a-- > 0;) {
-    for (std::size_t c = a + 1; c < n; ++c) y[a] -= m[c][a] * y[c];
-    y[a] /= m[a][a];
-    out[a] = static_cast<float>(y[a]);
+}
+DROVER_WIDE void rest_of(const Panel& panel, const Thin& x, const Unknowns& in, Unknowns& out) {
+  multiply_normal<true>(panel, x, in, out);
+}
+DROVER_WIDE void normal_of(const Panel& panel, const Thin& x, const Unknowns& in, Unknowns& out) {
+  multiply_normal<false>(panel, x, in, out);
+}
+
+// One side's solver: x is the other side.
+class Solver {
+ public:
+  Solver(const std::vector<float>& other, std::size_t height, std::size_t rank) : x_(height + 1, rank), squares_(rank) {
+    std::copy(other.begin(), other.end(), x_.cells.begin());
+    for (std::size_t k = 0; k < height; ++k)
+      for (std::size_t q = 0; q < rank; ++q) squares_[q] += x_.row(k)[q] * x_.row(k)[q];
+  }
+
+  // `found` is where to begin, and what is found.
+  void solve(const Panel& panel, Unknowns& found) {
+    set_diagonal(panel);
+    rest_of(panel, x_, found, rest_);
+    each([&](std::size_t q, std::size_t b) { rest_.cells[q][b] -= ridge_[b] * found.cells[q][b]; });
+    float last[kPanel] = {};
+    for (int step = 0; step < kSteps; ++step) {
+      float now[kPanel] = {}, along[kPanel] = {};
+      each([&](std::size_t q, std::size_t b) { now[b] += square_of_rest(q, b); });
+      each([&](std::size_t q, std::size_t b) {
+        const float turn = step > 0 && last[b] > 0 ? now[b] / last[b] : 0;
+        way_.cells[q][b] = rest_.cells[q][b] * inverse_.cells[q][b] + (step > 0 ? turn * way_.cells[q][b] : 0);
+      });
+      normal_of(panel, x_, way_, image_);
+      each([&](std::size_t q, std::size_t b) {
+        image_.cells[q][b] += ridge_[b] * way_.cells[q][b];
+        along[b] += way_.cells[q][b] * image_.cells[q][b];
+      });
+      each([&](std::size_t q, std::size_t b) {
+        const float size = along[b] > 0 ? now[b] / along[b] : 0;
+        found.cells[q][b] += size * way_.cells[q][b];
+        rest_.cells[q][b] -= size * image_.cells[q][b];
+      });
+      std::copy(now, now + kPanel, last);
+    }
+  }
+
+ private:
+  template <class Use>
+  DROVER_INLINE void each(Use use) const {
+    for (std::size_t q = 0; q < x_.width; ++q)
+      for (std::size_t b = 0; b < kPanel; ++b) use(q, b);
+  }
+  float square_of_rest(std::size_t q, std::size_t b) const {
+    return rest_.cells[q][b] * rest_.cells[q][b] * inverse_.cells[q][b];
+  }
+  // As if every observation had the mean weight.
+  void set_diagonal(const Panel& panel) {
+    float sums[kPanel] = {};
+    for (std::size_t k = 0; k < panel.count; ++k)
+      for (std::size_t b = 0; b < kPanel; ++b) sums[b] += panel.weights[k * kPanel + b];
+    const auto count = static_cast<float>(panel.count);
+    float mean = 0;
+    for (float square : squares_) mean += square / static_cast<float>(squares_.size());
+    for (std::size_t b = 0; b < kPanel; ++b) ridge_[b] = kRidge * mean * sums[b] / count;
+    each([&](std::size_t q, std::size_t b) {
+      const float diagonal = squares_[q] * sums[b] / count + ridge_[b];
+      inverse_.cells[q][b] = diagonal > 0 ? 1 / diagonal : 0;
+    });
+  }
+
+  Thin x_;
+  std::vector<float> squares_;
+  float ridge_[kPanel];
+  Unknowns inverse_, rest_, way_, image_;
+};
+
+// `at(unknown, observation)` is the place of an element in `change` and `weights`; `side` is unknowns x rank.
+template <class At>
+void solve_side(std::span<const float> change, std::span<const float> weights, std::size_t unknowns,
+                const std::vector<float>& other, std::size_t rank, std::vector<float>& side, At at) {
+  const std::size_t count = other.size() / rank;
+  Solver solver(other, count, rank);
+  Panel panel{.count = count, .changes = {}, .weights = {}};
+  panel.changes.resize((count + 1) * kPanel);
+  panel.weights.resize((count + 1) * kPanel);
+  Unknowns found{};
+  for (std::size_t first = 0; first < unknowns; first += kPanel) {
+    const std::size_t here = std::min(kPanel, unknowns - first);
+    if (here < kPanel) std::fill(panel.weights.begin(), panel.weights.end(), 0.0F);
+    for (std::size_t k = 0; k < count; ++k)
+      for (std::size_t b = 0; b < here; ++b) {
+        panel.changes[k * kPanel + b] = change[at(first + b, k)];
+        panel.weights[k * kPanel + b] = weights[at(first + b, k)];
+      }
+    for (std::size_t b = 0; b < here; ++b)
+      for (std::size_t q = 0; q < rank; ++q) found.cells[q][b] = side[(first + b) * rank + q];
+    solver.solve(panel, found);
+    for (std::size_t b = 0; b < here; ++b)
+      for (std::size_t q = 0; q < rank; ++q) side[(first + b) * rank + q] = found.cells[q][b];
   }
 }
 
@@ -234,27 +339,21 @@ LowRank decompose(std::span<const float> change, std::size_t rows, std::size_t c
   SeededRng rng(1);  // the same change gives the same factors
   for (float& cell : right.cells) cell = static_cast<float>(static_cast<double>(rng.next() >> 11) * 0x1p-52 - 1);
   for (int i = 0; i <= kPowerIterations; ++i) {
-    multiply(change.data(), right.cells.data(), rows, columns, width, left.cells.data());
+    const Product product{change.data(), rows, columns, width};
+    multiply(product, right.cells.data(), left.cells.data());
     orthonormalise(left);
-    multiply_transposed(change.data(), left.cells.data(), rows, columns, width, right.cells.data());
+    multiply_transposed(product, left.cells.data(), right.cells.data());
   }
   return canonical(left, right, max_rank);
 }
 
 LowRank refined(LowRank start, std::span<const float> change, std::span<const float> weights) {
   const std::size_t rank = start.rank, rows = start.rows, columns = start.columns;
-  const Thin right_side = padded(start.right, columns, rank);
-  for (std::size_t i = 0; i < rows; ++i) {
-    Normal normal{};
-    add_observations(&change[i * columns], &weights[i * columns], 1, columns, right_side, normal);
-    solve(normal, right_side.width, rank, &start.left[i * rank]);
-  }
-  const Thin left_side = padded(start.left, rows, rank);
-  for (std::size_t j = 0; j < columns; ++j) {
-    Normal normal{};
-    add_observations(&change[j], &weights[j], columns, rows, left_side, normal);
-    solve(normal, left_side.width, rank, &start.right[j * rank]);
-  }
+  if (rank == 0) return start;
+  solve_side(change, weights, rows, start.right, rank, start.left,
+             [&](std::size_t row, std::size_t column) { return row * columns + column; });
+  solve_side(change, weights, columns, start.left, rank, start.right,
+             [&](std::size_t column, std::size_t row) { return row * columns + column; });
   Thin left(rows, rank), right(columns, rank);
   left.cells = std::move(start.left);
   right.cells = std::move(start.right);

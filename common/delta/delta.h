@@ -1,9 +1,9 @@
 // Deltas between two versions of a model file: small on the wire, exact to the bit, applied with little memory.
 //
 // make_delta runs on a server and may hold both files; apply_delta runs on a device: it reads the delta once from front
-// to back, the base in place (mapped), writes the target once, and allocates at most 4 MiB whatever the sizes (and a window
-// of at most 8 MiB for a stretch, where the sink has no place).
-// Format: docs/formats/delta.md. A delta is not trusted: what it makes counts only if its digest is the signed one.
+// to back, the base in place (mapped), writes the target once, and allocates at most 4 MiB whatever the sizes (and a
+// window of at most 8 MiB for a stretch, where the sink has no place). Format: docs/formats/delta.md. A delta is not
+// trusted: what it makes counts only if its digest is the signed one.
 #pragma once
 
 #include <cstdint>

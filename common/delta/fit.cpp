@@ -13,7 +13,7 @@ namespace drover::delta {
 namespace {
 
 constexpr std::size_t kSampleElements = 20'000;  // on which choices are tried
-constexpr std::size_t kRowSample = 256, kColumnSample = 512;
+constexpr std::size_t kRowSample = 256, kColumnSample = 192;
 constexpr std::size_t kMinForRank = 4096;  // elements below which factors never pay
 constexpr std::size_t kRanks[] = {1, 2, 3, 4, 6, 8, 12, 16, 24};
 constexpr std::size_t kMostRank = 24,

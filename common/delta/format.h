@@ -13,7 +13,7 @@ inline constexpr std::size_t kHeaderBytes = 4 + 4 + 8 + 8 + 32 + 32;
 
 // What the decoder allocates is bounded by these, whatever a delta says.
 inline constexpr std::size_t kMaxPlain = 1 << 20;        // bytes that one segment without elements makes
-inline constexpr unsigned kWindowLog = 23;                // of a stretch: that of zstd -19, where it decodes in place
+inline constexpr unsigned kWindowLog = 23;               // of a stretch: that of zstd -19, where it decodes in place
 inline constexpr std::size_t kMaxPrefix = 4 << 20;       // of the base that one such segment may refer to (mapped)
 inline constexpr std::size_t kChunkElements = 1 << 17;   // elements coded together
 inline constexpr std::size_t kMaxChunkPlain = 9 << 16;   // bytes of their plain bits: 36 an element
@@ -25,11 +25,11 @@ inline constexpr std::size_t kMaxTableBytes = 64 * 1024;  // of one tensor's fre
 
 enum class SegmentKind : std::uint8_t {
   end = 0,
-  copy = 1,    // bytes of the base, at an offset
-  raw = 2,     // bytes as they are
-  zstd = 3,    // a zstd frame
-  prefix = 4,  // a zstd frame whose dictionary is a range of the base
-  tensor = 5,  // numbers
+  copy = 1,     // bytes of the base, at an offset
+  raw = 2,      // bytes as they are
+  zstd = 3,     // a zstd frame
+  prefix = 4,   // a zstd frame whose dictionary is a range of the base
+  tensor = 5,   // numbers
   stretch = 6,  // a zstd frame of any length
 };
 

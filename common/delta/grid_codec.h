@@ -10,8 +10,9 @@
 
 namespace drover::delta {
 
-// The body of a tensor of mode `grid`, at the rank that costs least.
-EncodedTensor encode_grid(const TensorShape& shape, ByteView base, const Grid& grid);
+// The body of a tensor of mode `grid`, at the rank that costs least. `other`: what the tensor costs in another mode; no
+// rank is looked for where that is far less.
+EncodedTensor encode_grid(const TensorShape& shape, ByteView base, const Grid& grid, std::size_t other = SIZE_MAX);
 
 // Behind mode and rank. malformed for anything that no encoder writes.
 Status decode_grid(const TensorShape& shape, std::size_t rank, NumberReader& in, ByteView base, ByteSink& sink);

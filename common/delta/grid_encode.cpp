@@ -12,7 +12,8 @@ namespace {
 constexpr std::size_t kRanks[] = {8, 16, 32};
 constexpr std::uint64_t kMinForRank = 4096;  // elements below which factors never pay
 constexpr int kPackLevel = 19;
-constexpr double kRoundingShare = 0.05;  // what rounding the factors adds to what they leave over
+constexpr std::size_t kMostFromFactors = 2;  // factors never make a grid smaller by more than this
+constexpr double kRoundingShare = 0.05;      // what rounding the factors adds to what they leave over
 
 void put_packed(const Bytes& plain, Bytes& out) {
   Bytes packed(ZSTD_compressBound(plain.size()));
@@ -164,11 +165,11 @@ bool may_have_rank(const TensorShape& shape) {
 
 }  // namespace
 
-EncodedTensor encode_grid(const TensorShape& shape, ByteView base, const Grid& grid) {
+EncodedTensor encode_grid(const TensorShape& shape, ByteView base, const Grid& grid, std::size_t other) {
   const std::vector<std::uint8_t> zeros = zeros_in(shape, base);
   const Factors none{.rank = 0, .scale_log2 = 0, .rows = 0, .columns = 0, .left = {}, .right = {}, .pairs = {}};
   EncodedTensor best{GridEncoder(shape, grid, zeros, none).encode(), TensorMode::grid, 0};
-  if (!may_have_rank(shape)) return best;
+  if (!may_have_rank(shape) || best.bytes.size() / kMostFromFactors > other) return best;
   const std::vector<float> change = changes(shape, grid);
   const LowRank whole =
       decompose(change, static_cast<std::size_t>(shape.rows), static_cast<std::size_t>(shape.columns), kMaxRank);

@@ -19,7 +19,7 @@ constexpr std::size_t kPrefixBefore = 256 * 1024;  // of the base around the exp
 // A stretch of undescribed bytes may also become one frame. As much is held in memory at once, packed both ways.
 constexpr std::uint64_t kMostStretch = 256 << 20;
 constexpr std::uint64_t kLeastStretch = 16 * 1024;  // as kExamineFrom of the planner: a shorter one is one piece
-constexpr std::size_t kStretchHead = 16;  // bytes of the segment in front of its frame, about
+constexpr std::size_t kStretchHead = 16;            // bytes of the segment in front of its frame, about
 // The frame takes a second for two megabytes: what is coded in fewer than these percents of a guess at it is not tried.
 constexpr std::uint64_t kNumbersDoubt = 95, kBytesDoubt = 75;
 
@@ -97,12 +97,13 @@ class Writer {
     return tensor(range);
   }
 
-  // Ranges that nobody described, one behind the other: as the planner sees them, or as one frame of zstd -19, which knows
-  // of what is far back and is not led astray by numbers that are none.
+  // Ranges that nobody described, one behind the other: as the planner sees them, or as one frame of zstd -19, which
+  // knows of what is far back and is not led astray by numbers that are none.
   Status stretch(std::span<const Range> ranges) {
     TRY(flush_copy());
     const ByteView bytes = target_.subspan(ranges.front().offset, size_of(ranges));
-    const bool plain = std::none_of(ranges.begin(), ranges.end(), [](const Range& range) { return range.shape.has_value(); });
+    const bool plain =
+        std::none_of(ranges.begin(), ranges.end(), [](const Range& range) { return range.shape.has_value(); });
     if (plain && bytes.size() <= kMaxPlain) return each(ranges);  // they are that already
     HeldSink held(out_);
     Writer pieces(base_, target_, held, progress_);
@@ -136,7 +137,8 @@ class Writer {
 
   // Empty: it would not be smaller.
   Result<Bytes> frame_below(std::uint64_t limit, ByteView bytes, bool plain) {
-    if (limit <= kStretchHead || guess_stretch(bytes) * (plain ? kBytesDoubt : kNumbersDoubt) / 100 >= limit) return Bytes();
+    if (limit <= kStretchHead || guess_stretch(bytes) * (plain ? kBytesDoubt : kNumbersDoubt) / 100 >= limit)
+      return Bytes();
     return encode_stretch(bytes, limit - kStretchHead, out_);
   }
 

@@ -21,8 +21,8 @@ class ByteSink {
  public:
   virtual ~ByteSink() = default;
   virtual Status write(ByteView bytes) = 0;
-  // Memory that becomes the next `size` bytes of the result (of a mapped file), to be filled from its beginning, for what
-  // decodes best where its own result can be looked at. Empty: there is none, and write() does it.
+  // Memory that becomes the next `size` bytes of the result (of a mapped file), to be filled from its beginning, for
+  // what decodes best where its own result can be looked at. Empty: there is none, and write() does it.
   virtual std::span<std::uint8_t> place(std::uint64_t size);
   // So many more bytes of the place are filled. Nothing is written before all are.
   virtual Status filled(std::size_t bytes);

@@ -14,7 +14,7 @@
 namespace drover::delta {
 namespace {
 
-constexpr std::size_t kBlock = 64 * 1024;       // read, or made, at once
+constexpr std::size_t kBlock = 64 * 1024;        // read, or made, at once
 constexpr std::size_t kEncodedAtOnce = 1 << 20;  // between two looks at whether to stop
 constexpr int kLevel = 19, kQuickLevel = 3;
 constexpr std::size_t kSample = 128 * 1024;
@@ -148,7 +148,8 @@ std::uint64_t size_at(int level, ByteView bytes) {
 std::uint64_t guess_stretch(ByteView bytes) {
   const std::size_t size = std::min(bytes.size(), kSample);
   const ByteView sample = bytes.subspan((bytes.size() - size) / 2, size);
-  return size_at(kQuickLevel, bytes) * size_at(kLevel, sample) / std::max<std::uint64_t>(size_at(kQuickLevel, sample), 1);
+  return size_at(kQuickLevel, bytes) * size_at(kLevel, sample) /
+         std::max<std::uint64_t>(size_at(kQuickLevel, sample), 1);
 }
 
 }  // namespace drover::delta

@@ -199,12 +199,10 @@ EncodedTensor encode_tensor(const TensorShape& shape, ByteView base, ByteView ta
   EncodedTensor best;
   if (!base.empty()) {
     const std::optional<Grid> grid = find_grid(shape, base, target);
-    if (grid) best = encode_grid(shape, base, *grid);
     // By chance 4-byte elements do not all stand on a grid; narrower ones may, and then it may cost more.
-    if (grid && shape.type == ElementType::f32) return best;
-    best =
-        smaller(std::move(best),
-                with_type(shape.type, [&](auto type) { return difference<decltype(type)>(shape, base, target, {}); }));
+    if (grid && shape.type == ElementType::f32) return encode_grid(shape, base, *grid);
+    best = with_type(shape.type, [&](auto type) { return difference<decltype(type)>(shape, base, target, {}); });
+    if (grid) best = smaller(encode_grid(shape, base, *grid, best.bytes.size()), std::move(best));
   }
   // A difference of under half the size is far below what a tensor alone comes to.
   if (!best.bytes.empty() && best.bytes.size() < shape.bytes() / 2) return best;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <limits>
 
 #include "common/delta/container.h"
@@ -134,6 +135,23 @@ TEST(GridTest, a_low_rank_prediction_is_used_and_pays) {
   const auto seen = inspect_delta(source);
   ASSERT_TRUE(seen) << seen.error().message();
   EXPECT_EQ(seen->parts.size(), parts->size());
+}
+
+TEST(GridTest, no_rank_is_looked_for_where_another_mode_costs_far_less) {
+  const TensorShape shape{ElementType::f32, 128, 128};
+  const Bytes base = as_type(weights(shape.elements(), 1), ElementType::f32);
+  Bytes snapped = base;
+  for (std::size_t i = 0; i < shape.elements(); ++i) {
+    const int place = (static_cast<int>(i / 128 % 13) - 6) * (static_cast<int>(i % 128 % 11) - 5);
+    const std::uint32_t bits = grid_element<F32>(load<F32>(base.data() + 4 * i), step_size(-160), place);
+    std::memcpy(snapped.data() + 4 * i, &bits, sizeof bits);
+  }
+  const auto grid = find_grid(shape, base, snapped);
+  ASSERT_TRUE(grid);
+  const EncodedTensor with = encode_grid(shape, base, *grid), without = encode_grid(shape, base, *grid, 1);
+  EXPECT_GT(with.rank, 0U);
+  EXPECT_EQ(without.rank, 0U);
+  EXPECT_LT(with.bytes.size(), without.bytes.size());
 }
 
 TEST(GridTest, pruned_weights_stay_zero_and_odd_ones_as_they_were) {
