@@ -56,8 +56,9 @@ TEST(SeamsTest, changes_that_resemble_themselves_nowhere_leave_the_usual_length)
   const auto before = weights(1 << 16, 3), noise = weights(1 << 16, 4, 1e-4);
   std::vector<float> after = before;
   for (std::size_t i = 0; i < after.size(); ++i) after[i] += noise[i];
-  EXPECT_EQ(told(find_pieces(ElementType::f32, as_type(before, ElementType::f32), as_type(after, ElementType::f32), kUsual)),
-            "65536/1024 ");
+  EXPECT_EQ(
+      told(find_pieces(ElementType::f32, as_type(before, ElementType::f32), as_type(after, ElementType::f32), kUsual)),
+      "65536/1024 ");
 }
 
 TEST(SeamsTest, rows_of_many_sizes_are_no_seams) {
