@@ -1,6 +1,7 @@
 // drover-patch: applies one delta, confined. Started by drover-agent; docs/reference/patch.md.
 #include <cstdio>
 #include <cstdlib>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,15 @@ int say(const Error& error, int status) {
   return status;
 }
 
+// No delta of ours needs what the limit leaves: one that asks for more is at fault.
+Status decode_within_memory(const decoder::Job& job) {
+  try {
+    return decoder::decode(job);
+  } catch (const std::bad_alloc&) {
+    return Error(Code::too_large, "the delta takes more memory than a decoder may have");
+  }
+}
+
 int run(const std::vector<std::string>& arguments) {
   if (arguments.size() == 1 && arguments[0] == "--help") {
     std::fputs(kHelp, stdout);
@@ -30,7 +40,7 @@ int run(const std::vector<std::string>& arguments) {
   }
   const auto job = decoder::parse_job(arguments);
   if (!job) return say(job.error(), decoder::kExitUsage);
-  const Status done = decoder::decode(*job);
+  const Status done = decode_within_memory(*job);
   if (done) return decoder::kExitDone;
   return say(done.error(),
              done.error().code() == Code::unsupported ? decoder::kExitConfine : decoder::kExitFailed);

@@ -32,6 +32,15 @@ Status check_step(const wire::DeltaStep& step, const std::string& from, std::uin
 
 }  // namespace
 
+Held nothing_held() {
+  Held nothing;
+  nothing.digest = wire::kNothing;
+  nothing.packed = true;
+  return nothing;
+}
+
+bool may_come_packed(const Wanted& wanted, bool whole_files) { return whole_files || wanted.bases.empty(); }
+
 std::optional<Held> parse_between(const std::string& folder, std::string_view name) {
   const std::string path = folder + "/" + std::string(name);
   if (!name.ends_with(Layout::kBetween)) return std::nullopt;
@@ -41,8 +50,11 @@ std::optional<Held> parse_between(const std::string& folder, std::string_view na
   const auto digest = crypto::Digest::parse_hex(name.substr(0, dot));
   if (!digest) return std::nullopt;
   Held held;
-  const char* end = name.data() + name.size();
-  const auto [at, fault] = std::from_chars(name.data() + dot + 1, end, held.paid);
+  std::string_view paid = name.substr(dot + 1);
+  held.packed = paid.starts_with('p');
+  if (held.packed) paid.remove_prefix(1);
+  const char* end = paid.data() + paid.size();
+  const auto [at, fault] = std::from_chars(paid.data(), end, held.paid);
   if (fault != std::errc() || at != end) return std::nullopt;
   held.digest = digest->text();
   held.file = path;
@@ -50,13 +62,14 @@ std::optional<Held> parse_between(const std::string& folder, std::string_view na
   return held;
 }
 
-std::string plan_target(const Wanted& wanted, std::span<const Held> held) {
+std::string plan_target(const Wanted& wanted, std::span<const Held> held, std::uint64_t room) {
   std::string target = "/api/v1/deltas/" + wanted.digest + "?have=";
   for (std::size_t i = 0; i < std::min(held.size(), wire::kMaxHeldFiles); ++i)
     target += (i == 0 ? "" : ",") + held[i].digest;
   target += "&codecs=";
   for (unsigned codec = delta::kOldestVersion; codec <= delta::kVersion; ++codec)
     target += (codec == delta::kOldestVersion ? "" : ",") + std::to_string(codec);
+  target += "&room=" + std::to_string(room);
   return target;
 }
 

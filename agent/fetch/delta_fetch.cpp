@@ -1,6 +1,7 @@
 // A file as its difference to one that is here: asked about, fetched as any other download, applied, thrown away. A device
 // that is several versions behind may get a chain; each file in the middle is kept until the end, so that a restart goes
 // on from there.
+#include <algorithm>
 #include <charconv>
 
 #include "agent/fetch/fetcher.h"
@@ -52,8 +53,8 @@ Held held_named(std::span<const Held> held, const std::string& digest) {
 
 }  // namespace
 
-// Earlier files, and what a chain has made so far: from there the way is shorter.
-std::vector<Held> Fetcher::held_for(const Wanted& wanted) {
+// Earlier files, and what a chain has made so far: from there the way is shorter. The last, as the least likely: nothing.
+std::vector<Held> Fetcher::held_for(const Wanted& wanted, bool packed) {
   std::vector<Held> held;
   for (const std::string& base : wanted.bases) {
     Held one;
@@ -70,17 +71,38 @@ std::vector<Held> Fetcher::held_for(const Wanted& wanted) {
   }
   std::vector<Held> here;
   for (Held& one : held) {
+    if (one.packed && !packed) continue;
     const auto info = files_.info(one.file);
-    if (!info || info->kind != fs::Kind::file || here.size() == wire::kMaxHeldFiles) continue;
+    if (!info || info->kind != fs::Kind::file || here.size() + 1 == wire::kMaxHeldFiles) continue;
     one.size = info->size;
     here.push_back(std::move(one));
   }
+  if (packed) here.push_back(nothing_held());
   return here;
 }
 
-asio::awaitable<Result<wire::DeltaPlan>> Fetcher::ask_for_plan(Wanted wanted, std::vector<Held> held) {
+Result<std::uint64_t> Fetcher::room_for_deltas() {
+  TRY_ASSIGN(const std::uint64_t free, files_.free_space(layout_.folder()));
+  return free - std::min(free, kDeltaReserve);
+}
+
+// Which way fits is known before a byte is fetched: the server is told how much room there is. One that does not know the
+// question may name a chain that is too long; then there may be a direct delta.
+asio::awaitable<Result<wire::DeltaPlan>> Fetcher::find_plan(Wanted wanted, std::vector<Held> held) {
+  CO_TRY_ASSIGN(const std::uint64_t room, room_for_deltas());
+  auto plan = co_await ask_for_plan(wanted, held, room);
+  const bool too_long = plan && plan->steps.size() > 1 && room_for(*plan) > room;
+  if (too_long) plan = co_await plan_of_one(wanted, held.front());
+  if (!plan) co_return plan;
+  CO_TRY(check_plan(*plan, wanted, held));
+  if (room_for(*plan) > room)
+    co_return missing("its deltas need " + std::to_string(room_for(*plan)) + " bytes on the disk for a while");
+  co_return plan;
+}
+
+asio::awaitable<Result<wire::DeltaPlan>> Fetcher::ask_for_plan(Wanted wanted, std::vector<Held> held, std::uint64_t room) {
   net::ClientRequest request;
-  request.target = plan_target(wanted, held);
+  request.target = plan_target(wanted, held, room);
   request.headers.add("Authorization", "Bearer " + token_());
   request.max_body = wire::kMaxDeltaPlan;
   auto answer = co_await client_.send(std::move(request));
@@ -158,7 +180,7 @@ asio::awaitable<Status> Fetcher::apply_step(const FetchJob& job, Wanted wanted, 
     CO_TRY(files_.rename(made, layout_.blob(wanted.digest)));
     co_return files_.sync_folder(layout_.blobs());
   }
-  CO_TRY(files_.rename(made, layout_.between(step.target, base.paid + step.bytes)));
+  CO_TRY(files_.rename(made, layout_.between(step.target, base.paid + step.bytes, base.packed)));
   co_return files_.sync_folder(layout_.staging());
 }
 
@@ -178,7 +200,7 @@ asio::awaitable<Status> Fetcher::take_step(FetchJob& job, Wanted wanted, wire::D
   if (base.between) CO_TRY(files_.remove(base.file));  // it has served; or it may be what is wrong
   const bool last = step.target == wanted.digest;
   const std::uint64_t paid = base.paid + step.bytes;
-  if (status && last) outcome.traffic.saved += wanted.size - std::min(wanted.size, paid);
+  if (status && last && !base.packed) outcome.traffic.saved += wanted.size - std::min(wanted.size, paid);
   job.before = outcome.traffic;
   if (job.completed) job.completed(outcome.traffic);  // what it has cost stays counted, whatever comes
   if (!status && status.error().code() == Code::unsupported) no_decoder_ = true;
@@ -188,14 +210,10 @@ asio::awaitable<Status> Fetcher::take_step(FetchJob& job, Wanted wanted, wire::D
 
 asio::awaitable<Status> Fetcher::try_delta(FetchJob& job, Wanted wanted, FetchOutcome& outcome) {
   if (no_decoder_ || !fs::exists(files_, patcher_)) co_return missing("deltas cannot be decoded on this device");
-  const std::vector<Held> held = held_for(wanted);
+  const std::vector<Held> held = held_for(wanted, may_come_packed(wanted, job.whole_files));
   if (held.empty()) co_return missing("nothing is here that a delta could start from");
-  const auto plan = co_await ask_for_plan(wanted, held);
+  const auto plan = co_await find_plan(wanted, held);
   if (!plan) co_return plan.error();
-  CO_TRY(check_plan(*plan, wanted, held));
-  CO_TRY_ASSIGN(const std::uint64_t free, files_.free_space(layout_.folder()));
-  if (free < room_for(*plan) + kDeltaReserve)
-    co_return missing("its deltas need " + std::to_string(room_for(*plan)) + " bytes on the disk for a while");
   if (plan->steps.size() > 1)
     log::info("a chain of deltas", {{"file", wanted.digest}, {"steps", plan->steps.size()}, {"bytes", bytes_of(*plan)}});
   Held base = held_named(held, plan->steps.front().base);
@@ -207,7 +225,7 @@ asio::awaitable<Status> Fetcher::try_delta(FetchJob& job, Wanted wanted, FetchOu
     base.paid += step.bytes;
     base.size = step.target_bytes;
     base.between = true;
-    base.file = layout_.between(base.digest, base.paid);
+    base.file = layout_.between(base.digest, base.paid, base.packed);
   }
   co_return Status();
 }

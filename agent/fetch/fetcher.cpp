@@ -103,9 +103,10 @@ asio::awaitable<FetchOutcome> Fetcher::fetch(FetchJob job) {
 asio::awaitable<Status> Fetcher::fetch_one(FetchJob& job, Wanted wanted, FetchOutcome& outcome) {
   if (wanted.encrypted) co_return co_await fetch_encrypted(job, std::move(wanted), outcome);
   const auto begun = files_.info(layout_.part(wanted.digest));
-  if (!wanted.bases.empty() && (!job.whole_files || !begun || begun->size == 0)) {
+  const bool whole_allowed = job.whole_files || wanted.bases.empty();
+  if (wanted.size >= kLeastDelta && (!whole_allowed || !begun || begun->size == 0)) {
     Status status = co_await fetch_delta(job, wanted, outcome);
-    const bool whole = !status && status.error().code() == Code::delta_missing && job.whole_files;
+    const bool whole = !status && status.error().code() == Code::delta_missing && whole_allowed;
     if (!whole) co_return std::move(status).within("fetching " + wanted.digest + " as a delta");
     log::info("a whole file is fetched", {{"file", wanted.digest}, {"why", status.error().message()}});
     job.before = outcome.traffic;

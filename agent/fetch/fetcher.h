@@ -45,7 +45,7 @@ struct FetchJob {
   std::string deployment;
   Traffic before;              // of this deployment so far, for files that are complete
   std::uint64_t max_rate = 0;  // bytes a second; 0: as fast as it goes
-  bool whole_files = true;     // false: a file with a base comes as a delta or not at all
+  bool whole_files = true;     // false: a file with a base comes as a delta or not at all; a packed file is no delta
   std::function<bool()> stop;
   TrafficSink told;
   TrafficSink completed;  // a file has become a blob; the sum so far
@@ -87,12 +87,15 @@ class Fetcher {
   boost::asio::awaitable<Status> apply_sealed_delta(const FetchJob& job, Wanted wanted);
   Result<std::shared_ptr<const SealedPatch>> sealed_patch(const FetchJob& job, const Wanted& wanted);
 
-  // delta_fetch.cpp. One delta, or a chain of them whose intermediate files are kept until the end. delta_missing: there
+  // delta_fetch.cpp. A packed file, one delta, or a chain of them whose intermediate files are kept until the end. delta_missing: there
   // is no way, or it is no good; then nothing of it is left on the disk. What came damaged is fetched once more.
   boost::asio::awaitable<Status> fetch_delta(FetchJob& job, Wanted wanted, FetchOutcome& outcome);
   boost::asio::awaitable<Status> try_delta(FetchJob& job, Wanted wanted, FetchOutcome& outcome);
-  std::vector<Held> held_for(const Wanted& wanted);
-  boost::asio::awaitable<Result<wire::DeltaPlan>> ask_for_plan(Wanted wanted, std::vector<Held> held);
+  std::vector<Held> held_for(const Wanted& wanted, bool packed);
+  Result<std::uint64_t> room_for_deltas();
+  // One that fits the disk, and makes sense: check_plan().
+  boost::asio::awaitable<Result<wire::DeltaPlan>> find_plan(Wanted wanted, std::vector<Held> held);
+  boost::asio::awaitable<Result<wire::DeltaPlan>> ask_for_plan(Wanted wanted, std::vector<Held> held, std::uint64_t room);
   // From a server that does not know the question: it has a delta from the first that is held, or none.
   boost::asio::awaitable<Result<wire::DeltaPlan>> plan_of_one(Wanted wanted, Held base);
   boost::asio::awaitable<Status> take_step(FetchJob& job, Wanted wanted, wire::DeltaStep step, Held base,

@@ -5,7 +5,8 @@
 //   blobs/<hex>                verified files of packages, 0444; also manifests and indexes
 //   staging/<hex>.part         a download under way, with its journal <hex>.journal
 //   staging/<hex>.from-<base hex>.delta   the same of a delta; <hex>.applied is what is made of it
-//   staging/<hex>.<bytes>.between   made in the middle of a chain of deltas, which have cost so many bytes so far
+//   staging/<hex>.<bytes>.between   made in the middle of a chain of deltas, which have cost so many bytes so far;
+//                              p<bytes>: the chain began with a packed file
 //   staging/<hex>/             a package that is being put together
 //   packages/<hex>/            a complete package, read-only; hex is the digest of its manifest
 //   generations/<n>/<model>    -> ../../packages/<hex>
@@ -40,8 +41,8 @@ class Layout {
     return staging() + "/" + hex(target) + ".from-" + hex(base) + ".delta";
   }
   std::string applied(std::string_view digest) const { return staging() + "/" + hex(digest) + ".applied"; }
-  std::string between(std::string_view digest, std::uint64_t paid) const {
-    return staging() + "/" + hex(digest) + "." + std::to_string(paid) + std::string(kBetween);
+  std::string between(std::string_view digest, std::uint64_t paid, bool packed = false) const {
+    return staging() + "/" + hex(digest) + (packed ? ".p" : ".") + std::to_string(paid) + std::string(kBetween);
   }
   static constexpr std::string_view kBetween = ".between";
   std::string staged_package(std::string_view digest) const { return staging() + "/" + hex(digest); }

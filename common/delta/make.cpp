@@ -105,6 +105,7 @@ class Writer {
     const bool plain =
         std::none_of(ranges.begin(), ranges.end(), [](const Range& range) { return range.shape.has_value(); });
     if (plain && bytes.size() <= kMaxPlain) return each(ranges);  // they are that already
+    if (plain && base_.empty() && guess_stretch(bytes) >= bytes.size() - bytes.size() / 1000) return noise(ranges);
     HeldSink held(out_);
     Writer pieces(base_, target_, held, progress_);
     pieces.cursor_ = cursor_;
@@ -133,6 +134,12 @@ class Writer {
   Status each(std::span<const Range> ranges) {
     for (const Range& one : ranges) TRY(range(one));
     return flush_copy();
+  }
+
+  // What no level makes smaller is not worth the time of a high one.
+  Status noise(std::span<const Range> ranges) {
+    for (const Range& one : ranges) TRY(others(one, 1));
+    return {};
   }
 
   // Empty: it would not be smaller.

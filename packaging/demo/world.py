@@ -142,7 +142,7 @@ class World:
         """What the device holds of files that are not complete yet."""
         staging = os.path.join(device.state, "staging")
         try:
-            return sum(entry.stat().st_size for entry in os.scandir(staging) if entry.name.endswith(".part"))
+            return sum(entry.stat().st_size for entry in os.scandir(staging) if entry.name.endswith((".part", ".delta")))
         except OSError:  # not there yet, or just moved
             return 0
 

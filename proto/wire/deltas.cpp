@@ -15,6 +15,21 @@ std::uint64_t size_in(json::Reader& in, std::string_view name) {
 
 std::int64_t count_in(json::Reader& in, std::string_view name) { return in.integer(name, 0, INT64_MAX); }
 
+nlohmann::json encode_counts(const DeltaCounts& counts) {
+  return {{"wanted", counts.wanted}, {"ready", counts.ready},
+          {"useless", counts.useless}, {"failed", counts.failed},
+          {"delta_bytes", counts.delta_bytes}, {"whole_bytes", counts.whole_bytes}};
+}
+
+void read_counts(json::Reader& in, DeltaCounts& counts) {
+  counts.wanted = count_in(in, "wanted");
+  counts.ready = count_in(in, "ready");
+  counts.useless = count_in(in, "useless");
+  counts.failed = count_in(in, "failed");
+  counts.delta_bytes = size_in(in, "delta_bytes");
+  counts.whole_bytes = size_in(in, "whole_bytes");
+}
+
 }  // namespace
 
 nlohmann::json encode(const DeltaPlan& plan) {
@@ -29,11 +44,12 @@ nlohmann::json encode(const DeltaPlan& plan) {
 }
 
 nlohmann::json encode(const DeltaProgress& progress) {
-  return {{"state", progress.state},           {"wanted", progress.wanted},
-          {"ready", progress.ready},           {"useless", progress.useless},
-          {"failed", progress.failed},         {"bytes_done", progress.bytes_done},
-          {"bytes_total", progress.bytes_total}, {"delta_bytes", progress.delta_bytes},
-          {"whole_bytes", progress.whole_bytes}};
+  nlohmann::json out = encode_counts(progress);
+  out["state"] = progress.state;
+  out["bytes_done"] = progress.bytes_done;
+  out["bytes_total"] = progress.bytes_total;
+  out["packed"] = encode_counts(progress.packed);
+  return out;
 }
 
 nlohmann::json encode(const Savings& savings) {
@@ -68,14 +84,13 @@ Result<DeltaProgress> decode_delta_progress(const nlohmann::json& value) {
   in.allow_unknown();
   DeltaProgress progress;
   progress.state = in.text("state", kMaxWord);
-  progress.wanted = count_in(in, "wanted");
-  progress.ready = count_in(in, "ready");
-  progress.useless = count_in(in, "useless");
-  progress.failed = count_in(in, "failed");
+  read_counts(in, progress);
   progress.bytes_done = size_in(in, "bytes_done");
   progress.bytes_total = size_in(in, "bytes_total");
-  progress.delta_bytes = size_in(in, "delta_bytes");
-  progress.whole_bytes = size_in(in, "whole_bytes");
+  in.object_or_none("packed", [&progress](json::Reader& packed) {
+    packed.allow_unknown();
+    read_counts(packed, progress.packed);
+  });
   TRY(in.finish());
   return progress;
 }

@@ -60,6 +60,8 @@ struct Counters {
   metrics::Counter& refused;
   metrics::Counter& blobs_served;
   metrics::Counter& deltas_served;
+  metrics::Counter& packed_served;
+  metrics::Counter& packed_bytes_saved;
   metrics::Counter& updates;
   metrics::Counter& delta_updates;
   metrics::Counter& delta_bytes_saved;

@@ -76,10 +76,23 @@ Result<std::vector<crypto::Digest>> held_of(const net::Request& request) {
   return held;
 }
 
+// A device that says nothing of it looks for itself.
+Result<std::uint64_t> room_of(const net::Request& request) {
+  const auto text = request.query_param("room");
+  std::uint64_t room = 0;
+  if (!text) return UINT64_MAX;
+  const auto [end, fault] = std::from_chars(text->data(), text->data() + text->size(), room);
+  if (fault != std::errc() || end != text->data() + text->size())
+    return Error(Code::invalid_argument, "room is a number of bytes");
+  return room;
+}
+
 // The beginning of a download: what is resumed, asked about or cached is not counted again.
 bool begins_download(const net::Request& request, const net::Response& response) {
   return request.method == net::Method::get && response.status == 200;
 }
+
+std::uint64_t whole_size(const Api& api, const crypto::Digest& target) { return api.blobs.size(target).value_or(0); }
 
 }  // namespace
 
@@ -108,7 +121,9 @@ Answer get_delta(Api& api, Call& call) {
                 serve_file(call.request, found->path, found->size,
                            target.hex() + "-" + base.hex() + "-v" + std::to_string(codec)));
   if (begins_download(call.request, response)) {
-    api.counters.deltas_served.add();
+    const bool packed = base == deltas::nothing();
+    (packed ? api.counters.packed_served : api.counters.deltas_served).add();
+    if (packed) api.counters.packed_bytes_saved.add(whole_size(api, target) - std::min(whole_size(api, target), found->size));
     api.deltas->note_served(target, base, codec);
   }
   co_return response;
@@ -123,10 +138,11 @@ Answer plan_delta(Api& api, Call& call) {
   CO_TRY_ASSIGN(const crypto::Digest target, crypto::Digest::parse(call.param(0)));
   CO_TRY_ASSIGN(const auto held, held_of(call.request));
   CO_TRY_ASSIGN(const auto codecs, codecs_of(call.request));
+  CO_TRY_ASSIGN(const std::uint64_t room, room_of(call.request));
   Status active = co_await check_still_active(api, call);
   if (!active) co_return std::move(active).error();
   wire::DeltaPlan plan;
-  if (api.deltas != nullptr) plan = api.deltas->plan_for(target, held, codecs);
+  if (api.deltas != nullptr) plan = api.deltas->plan_for(target, held, codecs, room);
   co_return json_response(200, wire::encode(plan));
 }
 

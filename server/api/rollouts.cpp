@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::size_t kMaxBody = 4096;
 constexpr std::int64_t kMaxWait = 60;                    // seconds of a long poll
+constexpr std::uint64_t kProgressSteps = 20;
 constexpr std::chrono::milliseconds kLookEvery{300};     // while it waits
 
 wire::RolloutStatus status_of(const store::RolloutRow& row) {
@@ -100,10 +101,28 @@ Result<rollout::Command> decode_command(const Call& call) {
   return command;
 }
 
+// The rollout's version, and behind it how far its deltas are as long as they are made, so that who waits with this ETag
+// hears of that too (who waits with the version alone does not). In kProgressSteps steps: that many answers more, however
+// long it takes. version_in() gives what a command is compared with.
+std::string etag_of(const Api& api, const store::RolloutRow& row) {
+  std::string etag = version_etag(row.state.version);
+  const auto progress = api.deltas == nullptr ? std::nullopt : api.deltas->progress(row.spec.model, row.spec.release);
+  if (!progress || progress->state == "ready") return etag;
+  const std::uint64_t step = progress->bytes_total == 0 ? 0 : kProgressSteps * progress->bytes_done / progress->bytes_total;
+  const std::int64_t left = progress->left() + progress->packed.left();
+  etag.insert(etag.size() - 1, ";" + progress->state + "-" + std::to_string(left) + "-" + std::to_string(step));
+  return etag;
+}
+
+std::string version_in(const std::string& etag) {
+  const std::size_t end = etag.find(';');
+  return end == std::string::npos ? etag : etag.substr(0, end) + "\"";
+}
+
 Result<Effect> carry_out(store::Writer& writer, const std::string& id, const rollout::Command& command,
                          const std::string& if_match, WallTime now) {
   TRY_ASSIGN(store::RolloutRow row, must_find(writer.rollouts, id));
-  if (!if_match.empty() && if_match != "*" && if_match != version_etag(row.state.version))
+  if (!if_match.empty() && if_match != "*" && version_in(if_match) != version_etag(row.state.version))
     return Error(Code::precondition_failed, "the rollout has changed since you looked; look again");
   TRY(feed(writer, row, {now, command}));
   std::string action = "rollout.";
@@ -154,8 +173,8 @@ Answer get_rollout(Api& api, Call& call) {
   for (;;) {
     Result<store::RolloutRow> row = co_await load(api, call.param(0));
     if (!row) co_return std::move(row).error();
-    const std::string etag = version_etag(row->state.version);
-    if (known != etag) {
+    const std::string etag = etag_of(api, *row);
+    if (known != etag && known != version_etag(row->state.version)) {
       nlohmann::json body = encode(*row);
       add_delta_progress(api, row->spec.model, row->spec.release, body);
       net::Response response = json_response(200, body);

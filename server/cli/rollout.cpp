@@ -166,17 +166,6 @@ Result<WatchOptions> watch_options(const StatusOptions& options) {
   return out;
 }
 
-// From a server of this version on; an older one says nothing of deltas.
-std::string delta_lines(const Json& document) {
-  std::string out;
-  if (const auto found = document.find("deltas"); found != document.end())
-    if (const auto progress = wire::decode_delta_progress(*found)) out += "  deltas: " + delta_line(*progress) + "\n";
-  if (const auto found = document.find("savings"); found != document.end())
-    if (const auto savings = wire::decode_savings(*found); savings && savings->updates > 0)
-      out += "  bytes: " + savings_line(*savings) + "\n";
-  return out;
-}
-
 Result<int> status(const StatusOptions& options, Context& context) {
   TRY_ASSIGN(const WatchOptions watching, watch_options(options));
   TRY_ASSIGN(Api api, connect(context));
@@ -190,7 +179,7 @@ Result<int> status(const StatusOptions& options, Context& context) {
     std::string out;
     for (const std::string& line : rollout_lines(seen, context.clock.wall(), context.out_width(), context.out_style()))
       out += line + "\n";
-    out += delta_lines(document);
+    for (const std::string& line : delta_lines(document)) out += line + "\n";
     const std::string next = next_step(seen);
     return next.empty() ? out : out + "next: " + next + "\n";
   });

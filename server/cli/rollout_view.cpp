@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <nlohmann/json.hpp>
 
 #include "server/cli/human.h"
 #include "server/cli/stage_spec.h"
@@ -140,6 +141,9 @@ std::string delta_line(const wire::DeltaProgress& progress) {
     line += fmt::format(" ({} instead of {})", human_bytes(progress.delta_bytes), human_bytes(progress.whole_bytes));
   if (progress.useless > 0) line += fmt::format(", {} hardly smaller than their file", progress.useless);
   if (progress.failed > 0) line += fmt::format(", {} failed (see the server's log)", progress.failed);
+  if (progress.packed.ready > 0)
+    line += fmt::format(", {} packed for new devices ({} instead of {})", counted(progress.packed.ready, "file"),
+                        human_bytes(progress.packed.delta_bytes), human_bytes(progress.packed.whole_bytes));
   if (progress.state == "making" && progress.bytes_total > 0)
     line += fmt::format(", being made: {} of {}", human_bytes(progress.bytes_done), human_bytes(progress.bytes_total));
   return line;
@@ -150,6 +154,16 @@ std::string savings_line(const wire::Savings& savings) {
   return fmt::format("{} of {} by delta, {} fetched, {} saved", savings.by_delta,
                      counted(savings.updates, "update"), human_bytes(savings.bytes_fetched),
                      human_bytes(savings.bytes_saved));
+}
+
+std::vector<std::string> delta_lines(const nlohmann::json& document) {
+  std::vector<std::string> lines;
+  if (const auto found = document.find("deltas"); found != document.end())
+    if (const auto progress = wire::decode_delta_progress(*found)) lines.push_back("  deltas: " + delta_line(*progress));
+  if (const auto found = document.find("savings"); found != document.end())
+    if (const auto savings = wire::decode_savings(*found); savings && savings->updates > 0)
+      lines.push_back("  bytes: " + savings_line(*savings));
+  return lines;
 }
 
 std::string next_step(const wire::RolloutStatus& status) {

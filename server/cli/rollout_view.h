@@ -1,6 +1,7 @@
 // How a rollout looks to people. Pure.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,8 @@ std::string delta_line(const wire::DeltaProgress& progress);
 
 // "5 of 6 updates by delta, 3.1 MiB fetched, 160 MiB saved"; empty when none has ended.
 std::string savings_line(const wire::Savings& savings);
+// Both, of a rollout's document; an older server says nothing of them.
+std::vector<std::string> delta_lines(const nlohmann::json& document);
 
 // What the person may do next: "drover rollout promote ID"; empty when there is nothing to do.
 std::string next_step(const wire::RolloutStatus& status);

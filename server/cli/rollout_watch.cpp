@@ -26,18 +26,19 @@ class Picture {
  public:
   explicit Picture(Context& context) : context_(context), live_(context.terminal.out_is_terminal() && !context.json) {}
 
-  void show(const wire::RolloutStatus& status) {
+  void show(const wire::RolloutStatus& status, const Json& document) {
     if (context_.json) return;
-    if (live_) return draw(status);
+    if (live_) return draw(status, delta_lines(document));
     const std::string line = rollout_line(status);
     if (line != last_) context_.terminal.out(format_time(context_.clock.wall()) + "  " + line + "\n");
     last_ = line;
   }
 
  private:
-  void draw(const wire::RolloutStatus& status) {
+  void draw(const wire::RolloutStatus& status, const std::vector<std::string>& more) {
     const std::size_t width = std::max<std::size_t>(context_.terminal.width(), 2) - 1;
-    const auto lines = rollout_lines(status, context_.clock.wall(), width, context_.out_style());
+    auto lines = rollout_lines(status, context_.clock.wall(), width, context_.out_style());
+    for (const std::string& line : more) lines.push_back(line.substr(0, width));  // in ASCII
     std::string text = drawn_ > 0 ? fmt::format("\x1b[{}A", drawn_) : "";
     for (const std::string& line : lines) text += "\r\x1b[K" + line + "\n";
     if (drawn_ > lines.size()) text += "\x1b[J";
@@ -106,7 +107,7 @@ class Watch {
     const bool etag_helps = !watched.etag.empty() && watched.etag != etag_;
     document_ = watched.document;
     TRY_ASSIGN(status_, wire::decode_rollout_status(document_.dump()).within("reading the server's answer"));
-    picture_.show(*status_);
+    picture_.show(*status_, document_);
     etag_ = watched.etag;
     if (!etag_helps) context_.pause(kShortest);
     return {};

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "server/deltas/chain.h"
+
 namespace drover::deltas {
 namespace {
 
@@ -46,6 +48,13 @@ std::vector<Pair> pairs_of(const package::Manifest& base, const package::Manifes
     if (from == nullptr || from->digest == file.digest || from->size == 0 || file.size < kLeastFile) continue;
     add_once(pairs, Pair{file.digest, from->digest, file.size});
   }
+  return pairs;
+}
+
+std::vector<Pair> packed_of(const package::Manifest& target) {
+  std::vector<Pair> pairs;
+  for (const package::File& file : target.files)
+    if (!file.plain && file.size >= kLeastFile) add_once(pairs, Pair{file.digest, nothing(), file.size});
   return pairs;
 }
 

@@ -18,7 +18,7 @@ inline constexpr std::size_t kMostRun = 4;         // releases to start from; ea
 inline constexpr std::uint64_t kLeastFile = 4096;  // bytes; below it a request costs more than what it saves
 
 struct Pair {
-  crypto::Digest target, base;
+  crypto::Digest target, base;  // base: nothing() (chain.h) for the file packed
   std::uint64_t target_size = 0;
 
   bool operator==(const Pair&) const = default;
@@ -34,5 +34,8 @@ std::vector<std::string> base_releases(const ReleasesOfModel& releases, std::str
 
 // One for each file of `target` that `base` has under the same path with another content. None twice.
 std::vector<Pair> pairs_of(const package::Manifest& base, const package::Manifest& target);
+
+// One for each file of `target`, from nothing: for devices without an earlier version. None twice.
+std::vector<Pair> packed_of(const package::Manifest& target);
 
 }  // namespace drover::deltas

@@ -10,11 +10,11 @@ std::optional<std::vector<std::size_t>> to_remove(std::span<const Kept> kept, st
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < kept.size(); ++i) {
     taken += kept[i].bytes;
-    if (!kept[i].open_rollout) order.push_back(i);
+    if (!kept[i].open_rollout || kept[i].packed) order.push_back(i);
   }
   const auto use = [&kept](std::size_t i) {
     const Kept& one = kept[i];
-    return std::tuple(one.newest, one.current_codec, one.release, one.served, one.saves);
+    return std::tuple(one.newest, !one.packed, one.current_codec, one.release, one.served, one.saves);
   };
   std::stable_sort(order.begin(), order.end(), [&use](std::size_t a, std::size_t b) { return use(a) < use(b); });
   std::vector<std::size_t> gone;

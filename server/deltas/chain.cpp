@@ -48,6 +48,7 @@ class Search {
   }
 
   void extend(const Edge& edge, const Way& way, Ways& found) {
+    if (room_of(edge) > question_.room) return;
     Way longer;
     longer.bytes = way.bytes + edge.bytes;
     if (longer.bytes >= limit()) return;
@@ -63,6 +64,13 @@ class Search {
     if (known == found.end() || longer.bytes < known->second.bytes) found[edge.base] = std::move(longer);
   }
 
+  // At once on the device's disk beside what it held: the delta, its result, and its base where a step before made it.
+  std::uint64_t room_of(const Edge& edge) const {
+    const std::uint64_t target = edge.target == question_.target ? question_.target_size : size_of_(edge.target).value_or(0);
+    const std::uint64_t base = has(question_.held, edge.base) ? 0 : size_of_(edge.base).value_or(0);
+    return edge.bytes + target + base;
+  }
+
   // A way must be cheaper than the file, and than the best of fewer steps.
   std::uint64_t limit() const { return best_.edges.empty() ? question_.target_size : best_.bytes; }
 
@@ -75,6 +83,11 @@ class Search {
 };
 
 }  // namespace
+
+const Digest& nothing() {
+  static const Digest digest = crypto::sha256(std::string_view());
+  return digest;
+}
 
 std::vector<Edge> plan_chain(const Question& question, const EdgesTo& edges_to, const SizeOf& size_of) {
   return Search(question, edges_to, size_of).run().edges;

@@ -26,7 +26,11 @@ struct Question {
   std::uint64_t target_size = 0;
   std::span<const crypto::Digest> held;
   std::span<const std::int64_t> codecs;  // that the device can decode
+  std::uint64_t room = UINT64_MAX;       // on its disk: for a delta, what it makes, and what was made before it
 };
+
+// A file without bytes: as a base, none.
+const crypto::Digest& nothing();
 
 // The deltas to a file, and the size of a file (none: it is not known here).
 using EdgesTo = std::function<std::vector<Edge>(const crypto::Digest& target)>;
@@ -37,7 +41,8 @@ inline constexpr std::size_t kMaxLookedAt = 256;
 
 // The edges in the order of their use: the first base is held, the last target is what was asked for. Fewest bytes,
 // then fewest steps; at most kMaxDeltaSteps of them, no intermediate file over kMaxBetween times the largest of target and
-// held files, and fewer bytes than the target itself. None: empty.
+// held files, no step beyond the room, and fewer bytes than the target itself. None: empty. `nothing()` may be held: then a
+// packed file is an edge as any other, and a chain may begin with one.
 std::vector<Edge> plan_chain(const Question& question, const EdgesTo& edges_to, const SizeOf& size_of);
 
 }  // namespace drover::deltas

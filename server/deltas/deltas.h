@@ -1,5 +1,5 @@
-// The deltas that this server keeps: made in the background by a few threads of low priority, kept within a budget
-// (shelf.h, budget.h), served as immutable files.
+// The deltas that this server keeps, and files packed from nothing for devices that hold no earlier version: made in the
+// background by a few threads of low priority, kept within a budget (shelf.h, room.h), served as immutable files.
 //
 // What is to be made is not written down: it follows from releases, fleet and rollouts, and is found again at each start.
 // So a server may be killed at any time: what was half made is cleared, what was not begun is owed again.
@@ -23,7 +23,7 @@
 #include "common/fs/files.h"
 #include "proto/wire/deltas.h"
 #include "server/deltas/bases.h"
-#include "server/deltas/budget.h"
+#include "server/deltas/room.h"
 #include "server/deltas/shelf.h"
 #include "server/store/blobs.h"
 #include "server/store/store.h"
@@ -31,10 +31,8 @@
 namespace drover::deltas {
 
 inline constexpr std::int64_t kCodec = delta::kVersion;  // what is made here
-inline constexpr std::uint64_t kWorth = 95;              // percent of the target that a delta must stay below
 inline constexpr std::size_t kMaxWaiting = 256;  // releases that wait; more are left to the next rollout or start
 inline constexpr std::size_t kMaxRemembered = 1024;  // releases whose progress is kept for people to see
-inline constexpr std::uint64_t kMaxFile = std::uint64_t{2} << 30;  // some minutes of encoding, and both files are mapped
 
 struct DeltasOptions {
   std::string folder;
@@ -71,39 +69,26 @@ class Deltas {
     std::uint64_t size = 0;
   };
   std::optional<Found> find(const crypto::Digest& target, const crypto::Digest& base, std::int64_t codec) const;
-  // The smallest way from any of `held`; looks at blobs. No steps: none.
+  // The smallest way from any of `held` that a device with so much room can go; looks at blobs. No steps: none.
   wire::DeltaPlan plan_for(const crypto::Digest& target, std::span<const crypto::Digest> held,
-                           std::span<const std::int64_t> codecs) const;
+                           std::span<const std::int64_t> codecs, std::uint64_t room = UINT64_MAX) const;
   void note_served(const crypto::Digest& target, const crypto::Digest& base, std::int64_t codec);
   Stats stats() const;
   // Ends at the next piece of a delta under way. Idempotent.
   void stop();
 
  private:
-  using Release = std::pair<std::string, std::string>;  // model and version
   struct Work;
-  enum class Made { ready, useless, failed };
-  struct Purpose {  // of a file: what it belongs to
-    std::int64_t release = 0;
-    bool open_rollout = false, newest = false;
-  };
-  using Purposes = std::map<crypto::Digest, Purpose>;
+  enum class Made { ready, useless, failed, gave_way };
 
   Deltas(store::Store& store, const store::Blobs& blobs, fs::Files& files, const DeltasOptions& options);
   void run(const Work& work);
-  Status make_all(const Release& release);
+  // The deltas, or the packed files. False: it gave way to deltas.
+  Result<bool> make_all(const Release& release, bool packed);
+  bool submit_packed(const Release& release);
   Result<std::vector<Pair>> plan(const Release& release) const;
-  Result<package::Manifest> manifest(const std::string& digest) const;
   Made make_once(const Release& release, const Pair& pair);
   Result<Made> make(const Release& release, const Pair& pair);
-  Result<Edge> encode(const Release& release, const Pair& pair);
-  Status try_out(const Pair& pair, const std::string& path) const;
-  Status keep(const Edge& edge);
-  Status make_room(const Edge* added);
-  Result<std::set<Release>> open_rollouts() const;
-  Result<Purposes> purposes() const;
-  void add_purposes(const store::ReleaseEntry& entry, Purpose purpose, Purposes& all, Status& status) const;
-  Kept kept_of(const ShelfEdge& one, const Purposes& purposes) const;
   template <class Change>
   void tell(const Release& release, const Change& change);
   void finished(const Release& release);
@@ -111,11 +96,11 @@ class Deltas {
   store::Store& store_;
   const store::Blobs& blobs_;
   fs::Files& files_;
-  const std::uint64_t budget_;
   Shelf shelf_;
+  Room room_;
   std::atomic<bool> stopping_{false};
-  std::atomic<std::uint64_t> made_{0}, useless_{0}, failed_{0}, removed_{0};
-  std::mutex room_mutex_;  // one thread at a time makes room and takes it
+  std::atomic<int> deltas_waiting_{0};  // releases in the queue whose deltas are not begun
+  std::atomic<std::uint64_t> made_{0}, useless_{0}, failed_{0};
   mutable std::mutex mutex_;
   std::map<Release, int> wanted_;                       // jobs that wait or run; guarded by mutex_, as what follows
   std::map<Release, wire::DeltaProgress> progress_;

@@ -7,6 +7,8 @@ namespace drover::deltas {
 namespace {
 
 constexpr std::string_view kNone = ".none";
+constexpr std::string_view kFull = ".full";
+constexpr std::size_t kMaxDigits = 20;  // of 64 bits
 constexpr std::string_view kTemporary = ".tmp";
 constexpr std::string_view kCodec = ".v";
 
@@ -65,10 +67,26 @@ Status Shelf::prepare(const crypto::Digest& target) {
 
 Status Shelf::keep(const Edge& edge) {
   TRY(files_.rename(temporary(edge.target, edge.base, edge.codec), path(edge.target, edge.base, edge.codec)));
+  TRY(files_.remove(path(edge.target, edge.base, edge.codec) + std::string(kFull)));
   TRY(files_.sync_folder(folder_of(edge.target)));
   const std::lock_guard lock(mutex_);
   add(edge);
   return {};
+}
+
+Status Shelf::note_no_room(const Edge& edge) {
+  return fs::write_atomic(files_, path(edge.target, edge.base, edge.codec) + std::string(kFull),
+                          std::to_string(edge.bytes));
+}
+
+std::optional<std::uint64_t> Shelf::found_no_room(const crypto::Digest& target, const crypto::Digest& base,
+                                                  std::int64_t codec) const {
+  const auto text = files_.read(path(target, base, codec) + std::string(kFull), kMaxDigits);
+  std::uint64_t bytes = 0;
+  if (!text) return std::nullopt;
+  const auto [end, fault] = std::from_chars(text->data(), text->data() + text->size(), bytes);
+  if (fault != std::errc() || end != text->data() + text->size()) return std::nullopt;
+  return bytes;
 }
 
 Status Shelf::note_useless(const crypto::Digest& target, const crypto::Digest& base, std::int64_t codec) {

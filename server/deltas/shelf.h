@@ -2,6 +2,7 @@
 //
 //   <folder>/<target hex>/<base hex>.v<codec>        a delta, tried out once
 //   <folder>/<target hex>/<base hex>.v<codec>.none   it is not worth it; not tried again
+//   <folder>/<target hex>/<base hex>.v<codec>.full   it found no room; its size, in digits
 //   <folder>/<target hex>/<base hex>.v<codec>.tmp    being made; removed at the next start
 #pragma once
 
@@ -40,6 +41,10 @@ class Shelf {
   // It is not worth it, for good.
   Status note_useless(const crypto::Digest& target, const crypto::Digest& base, std::int64_t codec);
   bool is_useless(const crypto::Digest& target, const crypto::Digest& base, std::int64_t codec) const;
+  // It has so many bytes, for which there was no room. keep() forgets it.
+  Status note_no_room(const Edge& edge);
+  std::optional<std::uint64_t> found_no_room(const crypto::Digest& target, const crypto::Digest& base,
+                                             std::int64_t codec) const;
   // The name goes; who reads it reads on.
   Status remove(const Edge& edge);
 

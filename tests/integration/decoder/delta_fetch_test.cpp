@@ -46,9 +46,11 @@ class FakeClient final : public net::HttpClient {
   std::map<std::string, Answer> answers;
   std::vector<std::string> asked;
   std::size_t largest_answer = 0;  // in memory, that somebody would take
+  std::string question;  // the last for a plan
 
   asio::awaitable<Result<net::ClientResponse>> send(net::ClientRequest request) override {
     const std::string path = request.target.substr(0, request.target.find('?'));
+    if (request.target.find("?have=") != std::string::npos) question = request.target;
     asked.push_back((request.method == net::Method::head ? "HEAD " : "") + path);
     if (request.sink == nullptr && request.method == net::Method::get)
       largest_answer = std::max(largest_answer, request.max_body);
@@ -299,6 +301,83 @@ TEST_F(DeltaFetch, a_disk_without_room_for_both_files_and_the_delta_is_spared) {
   files_.free = needed;
   ASSERT_OK(fetch().status);
   expect_here();
+}
+
+TEST_F(DeltaFetch, the_server_is_told_how_much_room_there_is) {
+  files_.free = kDeltaReserve + 1'234'567;
+  ASSERT_OK(fetch().status);
+  EXPECT_NE(client_.question.find("&room=1234567"), std::string::npos) << client_.question;
+}
+
+TEST_F(DeltaFetch, a_chain_of_an_older_server_that_does_not_fit_gives_way_to_one_delta) {
+  const std::uint64_t direct = plan_.steps[0].bytes;
+  chain();
+  files_.free = kDeltaReserve + new_.size() + direct;
+  const FetchOutcome outcome = fetch();
+  ASSERT_OK(outcome.status);
+  EXPECT_EQ(client_.times(delta_path(old_, new_)), 1);
+  EXPECT_EQ(client_.times(delta_path(old_, middle_)), 0);
+  EXPECT_EQ(client_.times(blob_path()), 0);
+  expect_here();
+}
+
+class PackedFetch : public DeltaFetch {
+ protected:
+  PackedFetch() {
+    while (new_.size() < 400'000) new_ += "a line that comes " + std::to_string(new_.size()) + " times\n";
+    wanted_.digest = digest_of(new_);
+    wanted_.size = new_.size();
+    wanted_.bases.clear();
+    client_.answers[blob_path()] = {200, new_};
+    plan_.steps.clear();
+    serve("", new_);
+  }
+};
+
+TEST_F(PackedFetch, what_has_no_earlier_version_comes_packed_and_that_is_no_saving_of_a_delta) {
+  const FetchOutcome outcome = fetch();
+  ASSERT_OK(outcome.status);
+  EXPECT_EQ(client_.times(blob_path()), 0);
+  EXPECT_EQ(outcome.traffic.fetched, plan_.steps[0].bytes);
+  EXPECT_EQ(outcome.traffic.saved, 0u);
+  expect_here();
+}
+
+TEST_F(PackedFetch, a_damaged_one_is_fetched_once_more_and_then_the_plain_file) {
+  std::string& delta = client_.answers[delta_path("", new_)].body;
+  delta[delta.size() / 2] = static_cast<char>(delta[delta.size() / 2] ^ 1);
+  ASSERT_OK(fetch().status);
+  EXPECT_EQ(client_.times(delta_path("", new_)), 2);
+  EXPECT_EQ(client_.times(blob_path()), 1);
+  expect_here();
+}
+
+TEST_F(PackedFetch, a_chain_may_begin_with_one_and_saves_nothing_even_when_it_breaks_off) {
+  plan_.steps.clear();
+  std::string before = new_;
+  before.replace(1000, 10, "0123456789");
+  serve("", before);
+  serve(before, new_);
+  client_.answers[delta_path(before, new_)].cut_after = 100;
+  EXPECT_CODE(fetch().status, Code::unavailable);
+  EXPECT_TRUE(fs::exists(files_, layout_.between(digest_of(before), plan_.steps[0].bytes, true)));
+  client_.answers[delta_path(before, new_)].cut_after = UINT64_MAX;
+  plan_.steps.erase(plan_.steps.begin());
+  tell_plan();
+  const FetchOutcome outcome = fetch();
+  ASSERT_OK(outcome.status);
+  EXPECT_EQ(outcome.traffic.saved, 0u);
+  expect_here();
+}
+
+TEST_F(PackedFetch, a_link_that_carries_deltas_alone_does_not_ask_for_one_of_what_has_an_earlier_version) {
+  metered_ = true;
+  ASSERT_OK(fetch().status) << "without an earlier version it comes on any link";
+  EXPECT_NE(client_.question.find(wire::kNothing), std::string::npos);
+  ASSERT_TRUE(files_.remove(layout_.blob(wanted_.digest)));
+  wanted_.bases = {digest_of(old_)};
+  expect_missing(fetch(), "not here");
+  EXPECT_EQ(client_.question.find(wire::kNothing), std::string::npos) << client_.question;
 }
 
 TEST_F(DeltaFetch, a_base_that_has_rotted_gives_no_file) {

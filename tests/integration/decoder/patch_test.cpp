@@ -8,6 +8,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_future.hpp>
+#include <cstring>
 
 #include "common/delta/delta.h"
 #include "common/rng/rng.h"
@@ -137,6 +138,39 @@ TEST_F(PatchTest, a_decoder_that_takes_too_much_memory_is_ended) {
   expect_error(applied, Code::malformed);
   EXPECT_NE(applied.error().message().find("memory"), std::string::npos) << applied.error().message();
 }
+
+#if !defined(__SANITIZE_ADDRESS__)
+// From too little to be loaded to enough: in between it runs out in the middle of its work, here or there.
+TEST_F(PatchTest, a_decoder_that_gets_no_memory_says_so_and_makes_nothing_wrong) {
+  std::string numbers(400'000, '\0');
+  SeededRng rng(4);
+  for (std::size_t i = 0; i < numbers.size(); i += 4) {
+    const float weight = static_cast<float>(static_cast<double>(rng.below(2000) + rng.below(2000)) - 2000.0) * 1e-5F;
+    std::memcpy(numbers.data() + i, &weight, 4);
+  }
+  delta::MemorySink sink;
+  ASSERT_TRUE(delta::make_delta({}, as_bytes(numbers), sink));
+  ASSERT_LT(sink.bytes.size(), numbers.size() * 9 / 10);
+  delta_ = std::string(sink.bytes.begin(), sink.bytes.end());
+  patch_.base_file.clear();
+  patch_.target = crypto::sha256(numbers).text();
+  patch_.size = numbers.size();
+  int starved = 0, done = 0;
+  for (int kibibytes = 200; kibibytes <= 4000; kibibytes += 100) {
+    const Status applied =
+        apply_with("ulimit -d " + std::to_string(kibibytes) + "; exec " DROVER_BIN_DIR "/drover-patch \"$@\"");
+    if (applied) {
+      ++done;
+      EXPECT_TRUE(folder_.read("out") == numbers) << kibibytes;
+      continue;
+    }
+    EXPECT_EQ(applied.error().message().find("signal"), std::string::npos) << kibibytes << applied.error().message();
+    starved += applied.error().message().find("memory") != std::string::npos;
+  }
+  EXPECT_GT(starved, 0);
+  EXPECT_GT(done, 0);
+}
+#endif
 
 TEST_F(PatchTest, a_decoder_that_is_not_there_is_no_fault_of_the_delta) {
   patch_.program = (folder_ / "nothing").string();

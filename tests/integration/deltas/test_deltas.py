@@ -1,9 +1,11 @@
 """Deltas from the release's publication to the device's disk, between real programs."""
 
+import array
 import glob
 import hashlib
 import json
 import os
+import random
 import shutil
 import ssl
 import sys
@@ -16,6 +18,7 @@ from scene import BIN, KIND, SceneTest, unittest, wait_until, write_json  # noqa
 SIZE = 3_000_000  # bytes of a model
 SLOW = 400_000  # bytes a second
 CODEC = ".v1"
+NOTHING = hashlib.sha256(b"").hexdigest()  # the base of a packed file
 
 
 class DeltaCase(SceneTest):
@@ -40,11 +43,12 @@ class DeltaCase(SceneTest):
         wait_until("the first arrives", 60, lambda: scene.installed("kiosk") == "1", 0.2)
 
     @classmethod
-    def release(cls, changed=60_000):
-        """A new release whose model differs from the one before in so many bytes. Its version."""
+    def release(cls, changed=60_000, at=None):
+        """A new release whose model differs from the one before in so many bytes, anywhere or there. Its version."""
         cls.versions += 1
         version = str(cls.versions)
-        at = int.from_bytes(os.urandom(4), "little") % (cls.size - changed)
+        if at is None:
+            at = int.from_bytes(os.urandom(4), "little") % (cls.size - changed)
         cls.model[at:at + changed] = os.urandom(changed)
         cls.digests.append(hashlib.sha256(cls.model).hexdigest())
         folder = cls.scene.make_package(version)
@@ -288,6 +292,9 @@ class Deltas(DeltaCase):
         self.assertEqual(client.get(url + "&codecs=7").json["steps"], [])
         self.assertEqual(client.get(f"/deltas/sha256:{self.digest()}").json["steps"], [])
         self.assertEqual(client.get(url + "&codecs=x").status, 400)
+        self.assertEqual(len(client.get(url + f"&room={SIZE + size}").json["steps"]), 1)
+        self.assertEqual(client.get(url + f"&room={SIZE + size - 1}").json["steps"], [], "no room for delta and file at once")
+        self.assertEqual(client.get(url + "&room=much").status, 400)
         self.assertEqual(client.get(url + ",nonsense").status, 400)
         self.assertEqual(client.get(f"/deltas/sha256:{self.digest()}/sha256:{held}?codec=7").status, 404)
 
@@ -330,8 +337,128 @@ class Deltas(DeltaCase):
         self.assertEqual(client.get(f"/deltas/sha256:{self.digest()}/nonsense").status, 400)
 
 
+class Packed(DeltaCase):
+    """Numbers as a model has them, which are smaller packed even without an earlier version."""
+
+    size = 4 * 400_000
+
+    @classmethod
+    def prepare(cls, scene):
+        scene.open()
+        draw = random.Random(4)
+        cls.model = bytearray(array.array("f", (draw.gauss(0, 0.05) for _ in range(cls.size // 4))).tobytes())
+        cls.versions, cls.digests = 0, []
+        cls.release()
+        cls.first_packed = os.path.getsize(cls.wait_for_packed())
+        cls.device = scene.join("kiosk")
+        cls.first = scene.roll_out("1")
+        wait_until("the first arrives", 60, lambda: scene.installed("kiosk") == "1", 0.2)
+        cls.first_row = wait_until("and says so", 60, lambda: (
+            lambda row: row if row and row["state"] == "succeeded" else None)(scene.deployments(cls.first).get("kiosk")), 0.2)
+        cls.shown = scene.tool.run("release", "show", scene.model, "1")
+
+    @classmethod
+    def wait_for_packed(cls):
+        path = os.path.join(cls.scene.data, "deltas", cls.digests[-1], NOTHING + CODEC)
+        wait_until("the file is packed", 120, lambda: os.path.exists(path), 0.1)
+        return path
+
+    def publish_without_deltas(self):
+        """A release that no delta leads to, but a packed file: its version, and the packed file."""
+        version = self.release(changed=self.size // 4)
+        packed = self.wait_for_packed()
+        self.take_away()
+        return version, packed
+
+    def test_a_first_installation_comes_packed_and_is_no_delta(self):
+        row = self.first_row
+        self.assertLess(self.first_packed, self.size * 90 // 100)
+        self.assertLess(row["bytes_fetched"], self.first_packed + 20_000, "and the documents")
+        self.assertEqual(row["bytes_saved"], 0, "not by a delta")
+        savings = self.scene.rollout(self.first)["savings"]
+        self.assertEqual((savings["updates"], savings["by_delta"]), (0, 0))
+        self.assertRegex(self.shown, r"1 file packed for new devices \(1\.\d MiB instead of 1\.\d MiB\)")
+
+    def test_a_device_whose_version_has_no_delta_gets_the_file_packed_and_that_is_no_hit(self):
+        version, packed = self.publish_without_deltas()  # which starts the server anew
+        rollout = self.scene.roll_out(version)
+        row = self.arrived(version, rollout)
+        size = os.path.getsize(packed)
+        self.assertLess(row["bytes_fetched"], size + 100_000, row)
+        self.assertEqual(row["bytes_saved"], 0, row)
+        self.assertEqual(self.metric("drover_packed_served_total"), 1)
+        self.assertEqual(self.metric("drover_packed_bytes_saved_total"), self.size - size)
+        savings = self.scene.rollout(rollout)["savings"]
+        self.assertEqual((savings["updates"], savings["by_delta"], savings["delta_hit_rate"]), (1, 0, 0))
+
+    def test_a_download_of_a_packed_file_goes_on_after_kill_9(self):
+        self.set_device(self.device, max_rate=SLOW)
+        self.addCleanup(self.set_device, self.device, max_rate=0)
+        version, packed = self.publish_without_deltas()
+        size = os.path.getsize(packed)
+        rollout = self.scene.roll_out(version)
+
+        def so_far():
+            return sum(os.path.getsize(path) for path in self.staging(f"*.from-{NOTHING}.delta"))
+
+        held = wait_until("a part of it is here", 60, lambda: (
+            lambda held: held if size // 4 < held < size * 3 // 4 else None)(so_far()), 0.02)
+        self.device.agent.kill()
+        self.device.agent.start()
+        row = self.arrived(version, rollout)
+        self.assertGreaterEqual(row["bytes_resumed"], held, row)
+        self.assertLess(row["bytes_fetched"], size + 300_000, row)
+
+    def test_a_damaged_packed_file_is_fetched_once_more_and_then_the_plain_one(self):
+        version, packed = self.publish_without_deltas()
+        with open(packed, "r+b") as file:
+            file.seek(os.path.getsize(packed) // 2)
+            byte = file.read(1)
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte[0] ^ 1]))
+        row = self.arrived(version, self.scene.roll_out(version))
+        self.assertGreater(row["bytes_fetched"], self.size + 2 * os.path.getsize(packed) - 1000, row)
+        self.assertLess(row["bytes_fetched"], self.size + 2 * os.path.getsize(packed) + 100_000, row)
+
+    def test_a_decoder_that_gets_no_memory_costs_the_plain_file(self):
+        starved = self.scene.path("starved")
+        with open(starved, "w", encoding="utf-8") as file:  # enough to start, too little to decode
+            file.write(f'#!/bin/sh\nulimit -d 1200\nexec {os.path.join(BIN, "drover-patch")} "$@"\n')
+        os.chmod(starved, 0o755)
+        self.set_device(self.device, patcher=starved)
+        self.addCleanup(self.set_device, self.device, patcher=os.path.join(BIN, "drover-patch"))
+        pid = self.device.agent.pid
+        version, _ = self.publish_without_deltas()
+        row = self.arrived(version, self.scene.roll_out(version))
+        self.assertGreater(row["bytes_fetched"], self.size, row)
+        self.device.agent.check()
+        self.assertEqual(self.device.agent.pid, pid)
+
+    def test_a_link_that_carries_deltas_alone_carries_no_packed_file_of_what_has_an_earlier_version(self):
+        self.set_device(self.device, metered=True)
+        self.addCleanup(self.set_device, self.device, metered=False)
+        version, _ = self.publish_without_deltas()
+        none = self.delta_path(self.digest(), self.held()) + ".none"
+        rollout = self.scene.roll_out(version)
+        row = self.deployment(rollout, lambda row: row["code"] == "delta_missing")
+        self.assertLess(row["bytes_fetched"], self.size // 10, row)
+        self.assertNotEqual(self.scene.installed("kiosk"), version)
+        os.remove(none)
+        self.restart_server()
+        self.delta_file()
+        self.arrived(version, rollout)
+
+
 class Waiting(DeltaCase):
     size = 20_000_000  # its delta takes several seconds, in which the device looks several times
+
+    @classmethod
+    def prepare(cls, scene):
+        super().prepare(scene)
+        scene.server.arguments.extend(["--delta-wait-seconds", "300"])  # several seconds may be minutes on a busy machine
+        scene.server.stop()
+        scene.server.start()
+        scene.wait_for_server()
 
     def test_a_rollout_that_opens_at_once_waits_for_its_deltas(self):
         version = self.release(changed=200_000)
@@ -347,7 +474,7 @@ class Waiting(DeltaCase):
         making = wait_until("it is being made", 60, lambda: (
             lambda seen: seen if seen.get("state") == "making" and seen["bytes_done"] > 0 else None)(self.progress(version)),
             0.02)
-        self.assertEqual((making["wanted"], making["ready"], making["bytes_total"]), (1, 0, self.size))
+        self.assertEqual((making["wanted"], making["ready"], making["bytes_total"]), (1, 0, 2 * self.size), "one more: packed")
         self.assertGreater(self.metric("drover_deltas_pending_bytes"), 0)
         self.scene.server.kill()
         half = self.delta_path(self.digest(), self.held()) + ".tmp"
@@ -377,15 +504,15 @@ class Budget(DeltaCase):
 
     def test_the_oldest_makes_room_but_never_what_an_open_rollout_needs(self):
         first = self.digest()
-        second_version = self.release(changed=400_000)
+        second_version = self.release(400_000, at=100_000)
         second = self.digest()
         needed = self.delta_file(second, first)
         rollout = self.scene.roll_out(second_version, "50%", "100%")  # waits for a person's promotion: open
         self.arrived(second_version, rollout)
-        self.release(changed=400_000)
+        self.release(400_000, at=900_000)
         third = self.digest()
         old = self.delta_file(third, second)
-        self.release(changed=400_000)
+        self.release(400_000, at=1_700_000)
         kept = self.delta_file(self.digest(), third)
         wait_until("one had to go", 30, lambda: not os.path.exists(old), 0.1)
         self.assertTrue(os.path.exists(needed))
@@ -395,6 +522,26 @@ class Budget(DeltaCase):
         self.assertLessEqual(self.metric("drover_deltas_bytes"), 1 << 20)
         self.assertEqual(self.metric("drover_deltas_removed_total"), 1)
         self.assertGreaterEqual(self.metric("drover_deltas_failed_total"), 1)
+        self.assert_that_what_found_no_room_is_not_made_again_before_there_is(second, third)
+
+    def assert_that_what_found_no_room_is_not_made_again_before_there_is(self, second, third):
+        path = self.delta_path(self.digest(), second)
+        self.assertTrue(os.path.exists(path + ".full"))
+        made = self.times_made(second)
+        self.restart_server()
+        wait_until("it has looked at all", 60, lambda: self.metric("drover_deltas_pending") == 0 and
+                   self.metric("drover_deltas_failed_total") >= 1, 0.1)
+        self.assertEqual(self.times_made(second), made, "no time was spent on it")
+        self.scene.server.arguments[-1] = "100"
+        self.restart_server()
+        self.delta_file(self.digest(), second)
+        self.assertEqual(self.times_made(second), made + 1)
+        self.assertFalse(os.path.exists(path + ".full"))
+        self.assertTrue(os.path.exists(self.delta_path(self.digest(), third)))
+
+    def times_made(self, base):
+        with open(self.scene.server.log, encoding="utf-8") as log:
+            return sum("a delta is made" in line and base in line and self.digest() in line for line in log)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,21 @@ TEST_F(ChainTest, may_start_in_the_middle_when_that_was_made_before) {
   EXPECT_TRUE(check_plan(plan_, wanted_, held_));
 }
 
+TEST_F(ChainTest, may_start_from_nothing_when_nothing_was_offered) {
+  plan_.steps = {{std::string(wire::kNothing), name("new"), delta::kVersion, 1000, kSize}};
+  expect_refused("not here");
+  held_.push_back(nothing_held());
+  EXPECT_TRUE(check_plan(plan_, wanted_, held_));
+  EXPECT_TRUE(held_.back().packed);
+}
+
+TEST_F(ChainTest, a_packed_file_is_a_whole_file_to_a_link_that_carries_deltas_alone) {
+  EXPECT_TRUE(may_come_packed(wanted_, true));
+  EXPECT_FALSE(may_come_packed(wanted_, false));
+  wanted_.bases.clear();
+  EXPECT_TRUE(may_come_packed(wanted_, false)) << "what has no earlier version comes whole on any link";
+}
+
 TEST_F(ChainTest, no_steps_are_no_delta) {
   plan_.steps.clear();
   expect_refused("no delta");
@@ -96,14 +111,14 @@ TEST_F(ChainTest, versions_that_are_not_decoded_here_are_refused) {
 
 TEST_F(ChainTest, the_question_names_what_is_held_and_what_can_be_decoded) {
   held_.push_back({name("middle"), "/x", 1, 1, true});
-  const std::string target = plan_target(wanted_, held_);
+  const std::string target = plan_target(wanted_, held_, 5000);
   EXPECT_TRUE(target.starts_with("/api/v1/deltas/" + name("new") + "?have=" + name("old") + "," + name("middle") + "&codecs="));
-  EXPECT_TRUE(target.ends_with(std::to_string(delta::kVersion)));
+  EXPECT_TRUE(target.ends_with(std::to_string(delta::kVersion) + "&room=5000")) << target;
 }
 
 TEST_F(ChainTest, the_question_names_no_more_files_than_a_server_takes) {
   for (int i = 0; i < 40; ++i) held_.push_back({name(std::to_string(i)), "/x", 1, 1, true});
-  const std::string target = plan_target(wanted_, held_);
+  const std::string target = plan_target(wanted_, held_, 0);
   std::size_t named = 0;
   for (std::size_t at = target.find("sha256:"); at != std::string::npos; at = target.find("sha256:", at + 1)) ++named;
   EXPECT_EQ(named, 1 + wire::kMaxHeldFiles);
@@ -132,9 +147,18 @@ TEST(Between, is_named_by_its_digest_and_its_price) {
   EXPECT_EQ(held->paid, 1234u);
   EXPECT_EQ(held->file, path);
   EXPECT_TRUE(held->between);
+  EXPECT_FALSE(held->packed);
+  const std::string packed = layout.between(name("middle"), 99, true);
+  const auto from_nothing = parse_between(layout.staging(), packed.substr(layout.staging().size() + 1));
+  ASSERT_TRUE(from_nothing);
+  EXPECT_TRUE(from_nothing->packed);
+  EXPECT_EQ(from_nothing->paid, 99u);
+  EXPECT_EQ(from_nothing->file, packed);
   const std::string hex = Layout::hex(name("middle"));
-  for (const std::string& other : {std::string("x.between"), std::string("x.1.between"), std::string(".between"), std::string("abc.part"),
-                                   hex + ".12x.between", hex + "..between", hex + ".-1.between", hex + ".99999999999999999999.between"})
+  for (const std::string& other :
+       {std::string("x.between"), std::string("x.1.between"), std::string(".between"), std::string("abc.part"),
+        hex + ".12x.between", hex + "..between", hex + ".p.between", hex + ".pp1.between", hex + ".-1.between",
+        hex + ".99999999999999999999.between"})
     EXPECT_FALSE(parse_between(layout.staging(), other)) << other;
 }
 

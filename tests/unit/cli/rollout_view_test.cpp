@@ -92,6 +92,13 @@ TEST(DeltaLine, SaysWhatIsReadyAndWhatIsBeingMade) {
   EXPECT_EQ(delta_line(progress),
             "2 of 4 ready (1 MiB instead of 20 MiB), 1 hardly smaller than their file, 1 failed (see the server's "
             "log), being made: 5 MiB of 10 MiB");
+  progress = {};
+  progress.state = "ready";
+  progress.packed.ready = 2;
+  progress.packed.delta_bytes = 8 << 20;
+  progress.packed.whole_bytes = 10 << 20;
+  EXPECT_EQ(delta_line(progress),
+            "none: no device holds an earlier version of a file, 2 files packed for new devices (8 MiB instead of 10 MiB)");
 }
 
 TEST(SavingsLine, SaysWhatWasNotSent) {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "server/deltas/chain.h"
+
 namespace drover::deltas {
 namespace {
 
@@ -74,6 +76,14 @@ TEST(PairsOf, leave_out_what_is_encrypted_on_either_side) {
   sealed.files[0].plain.emplace();
   EXPECT_THAT(pairs_of(manifest({{"a", "old"}}), sealed), IsEmpty());
   EXPECT_THAT(pairs_of(sealed, manifest({{"a", "new"}})), IsEmpty());
+}
+
+TEST(PackedOf, is_every_file_that_is_neither_small_nor_encrypted_once) {
+  auto target = manifest({{"a", "one"}, {"b", "two"}, {"c", "one"}, {"d", "sealed"}});
+  target.files[3].plain.emplace();
+  EXPECT_THAT(packed_of(target), ElementsAre(Pair{crypto::sha256("one"), nothing(), 10'000},
+                                             Pair{crypto::sha256("two"), nothing(), 10'000}));
+  EXPECT_THAT(packed_of(manifest({{"a", "one"}}, kLeastFile - 1)), IsEmpty());
 }
 
 }  // namespace

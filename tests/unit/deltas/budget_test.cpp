@@ -56,11 +56,19 @@ TEST(Budget, never_takes_what_an_open_rollout_needs_and_says_when_that_is_too_mu
   EXPECT_THAT(*to_remove({}, 0), IsEmpty());
 }
 
+TEST(Budget, takes_packed_files_before_deltas_even_of_an_open_rollout) {
+  Kept packed = kept(40, 9), delta = kept(40, 8), old = kept(40, 1);
+  packed.packed = packed.open_rollout = packed.newest = delta.newest = true;
+  EXPECT_THAT(*to_remove(std::vector{packed, delta, old}, 80), ElementsAre(2));
+  EXPECT_THAT(*to_remove(std::vector{packed, delta, old}, 40), ElementsAre(2, 0));
+}
+
 Kept any(SeededRng& rng) {
   Kept one;
   one.bytes = rng.next() % 100;
   one.open_rollout = rng.next() % 4 == 0;
   one.newest = rng.next() % 3 == 0;
+  one.packed = rng.next() % 4 == 0;
   one.current_codec = rng.next() % 5 != 0;
   one.release = static_cast<std::int64_t>(rng.next() % 6);
   one.served = rng.next() % 3;
@@ -76,14 +84,14 @@ TEST(Budget, holds_its_promises_whatever_is_kept) {
     const std::uint64_t budget = rng.next() % 1000;
     const auto gone = to_remove(all, budget);
     std::uint64_t needed = 0, left = 0;
-    for (const Kept& one : all) needed += one.open_rollout ? one.bytes : 0;
+    for (const Kept& one : all) needed += one.open_rollout && !one.packed ? one.bytes : 0;
     ASSERT_EQ(gone.has_value(), needed <= budget) << round;
     if (!gone) continue;
     const std::set<std::size_t> without(gone->begin(), gone->end());
     ASSERT_EQ(without.size(), gone->size()) << "none twice";
     for (std::size_t i = 0; i < all.size(); ++i) left += without.contains(i) ? 0 : all[i].bytes;
     EXPECT_LE(left, budget);
-    for (const std::size_t i : *gone) EXPECT_FALSE(all[i].open_rollout);
+    for (const std::size_t i : *gone) EXPECT_FALSE(all[i].open_rollout && !all[i].packed);
     if (!gone->empty()) {
       EXPECT_GT(left + all[gone->back()].bytes, budget) << "the last had to go";
     }

@@ -16,7 +16,12 @@ using crypto::Digest;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-Digest file(int number) { return crypto::sha256(std::to_string(number)); }
+constexpr int kNone = -1;  // no file: what a packed one starts from
+
+Digest file(int number) {
+  if (number == kNone) return nothing();
+  return crypto::sha256(std::to_string(number));
+}
 
 // Files by number; every file has 1000 bytes unless it is told otherwise.
 class Graph {
@@ -30,12 +35,13 @@ class Graph {
     return *this;
   }
 
-  std::vector<Edge> plan(int target, const std::vector<int>& held, const std::vector<std::int64_t>& codecs = {1}) const {
+  std::vector<Edge> plan(int target, const std::vector<int>& held, const std::vector<std::int64_t>& codecs = {1},
+                         std::uint64_t room = UINT64_MAX) const {
     std::vector<Digest> files;
     for (const int one : held) files.push_back(file(one));
     const auto size_of = [this](const Digest& of) { return std::optional(size_at(of)); };
     const auto edges_to = [this](const Digest& of) { return edges_at(of); };
-    return plan_chain({file(target), size_at(file(target)), files, codecs}, edges_to, size_of);
+    return plan_chain({file(target), size_at(file(target)), files, codecs, room}, edges_to, size_of);
   }
   std::vector<Edge> edges_at(const Digest& of) const {
     const auto found = edges_.find(of);
@@ -116,13 +122,35 @@ TEST(PlanChain, does_not_turn_in_circles) {
               ElementsAre(edge(1, 2, 1), edge(2, 3, 1)));
 }
 
+TEST(PlanChain, a_packed_file_is_an_edge_as_any_other) {
+  EXPECT_EQ(nothing().text(), wire::kNothing);
+  EXPECT_THAT(Graph().edge(kNone, 3, 800).plan(3, {kNone}), ElementsAre(edge(kNone, 3, 800)));
+  EXPECT_THAT(Graph().edge(kNone, 3, 800).plan(3, {}), IsEmpty()) << "to a device that does not ask for one";
+  const Graph graph = Graph().edge(kNone, 3, 800).edge(1, 3, 300);
+  EXPECT_THAT(graph.plan(3, {1, kNone}), ElementsAre(edge(1, 3, 300)));
+  EXPECT_THAT(graph.plan(3, {9, kNone}), ElementsAre(edge(kNone, 3, 800)));
+  EXPECT_THAT(Graph().edge(kNone, 2, 700).edge(2, 3, 50).edge(kNone, 3, 800).plan(3, {kNone}),
+              ElementsAre(edge(kNone, 2, 700), edge(2, 3, 50)));
+}
+
+TEST(PlanChain, takes_the_direct_way_where_there_is_no_room_for_a_file_between) {
+  const Graph graph = Graph().edge(1, 2, 100).edge(2, 3, 100).edge(1, 3, 250);  // files of 1000
+  EXPECT_EQ(graph.plan(3, {1}, {1}, 2100).size(), 2u);
+  EXPECT_THAT(graph.plan(3, {1}, {1}, 2099), ElementsAre(edge(1, 3, 250)));
+  EXPECT_THAT(graph.plan(3, {1}, {1}, 1249), IsEmpty());
+  EXPECT_THAT(graph.plan(3, {2}, {1}, 1100), ElementsAre(edge(2, 3, 100))) << "what is held takes no more room";
+}
+
 // Every way of at most so many steps, the slow way.
-std::uint64_t cheapest(const Graph& graph, const Digest& to, const std::vector<Digest>& held, std::size_t steps) {
+std::uint64_t cheapest(const Graph& graph, const Digest& to, const std::vector<Digest>& held, std::size_t steps,
+                       std::uint64_t room) {
   if (std::find(held.begin(), held.end(), to) != held.end()) return 0;
   std::uint64_t best = UINT64_MAX;
   if (steps == 0) return best;
   for (const Edge& one : graph.edges_at(to)) {
-    const std::uint64_t rest = cheapest(graph, one.base, held, steps - 1);
+    const bool is_held = std::find(held.begin(), held.end(), one.base) != held.end();
+    if (one.bytes + graph.size_at(to) + (is_held ? 0 : graph.size_at(one.base)) > room) continue;
+    const std::uint64_t rest = cheapest(graph, one.base, held, steps - 1, room);
     if (rest != UINT64_MAX) best = std::min(best, rest + one.bytes);
   }
   return best;
@@ -131,19 +159,24 @@ std::uint64_t cheapest(const Graph& graph, const Digest& to, const std::vector<D
 TEST(PlanChain, finds_the_smallest_sum_in_every_graph) {
   SeededRng rng(7);
   const auto below = [&rng](std::uint64_t n) { return static_cast<int>(rng.next() % n); };
-  for (int round = 0; round < 300; ++round) {
+  for (int round = 0; round < 1000; ++round) {
     Graph graph;
     for (int i = 0; i < 14; ++i) graph.edge(below(7), below(7), static_cast<std::uint64_t>(1 + below(500)));
+    for (int i = 0; i < 4; ++i) graph.edge(kNone, below(7), static_cast<std::uint64_t>(1 + below(900)));
     const int held = 1 + below(6);
-    const std::uint64_t expected = cheapest(graph, file(0), {file(held)}, wire::kMaxDeltaSteps);
-    const auto chain = graph.plan(0, {held});
+    std::vector<int> all = {held};
+    std::vector<Digest> files = {file(held)};
+    if (below(2) == 0) all.push_back(kNone), files.push_back(nothing());
+    const std::uint64_t room = below(2) == 0 ? UINT64_MAX : static_cast<std::uint64_t>(1000 + below(1500));
+    const std::uint64_t expected = cheapest(graph, file(0), files, wire::kMaxDeltaSteps, room);
+    const auto chain = graph.plan(0, all, {1}, room);
     if (expected >= 1000) {
       EXPECT_THAT(chain, IsEmpty()) << round;
       continue;
     }
     EXPECT_EQ(bytes_of(chain), expected) << round;
     ASSERT_FALSE(chain.empty());
-    EXPECT_EQ(chain.front().base, file(held));
+    EXPECT_NE(std::find(files.begin(), files.end(), chain.front().base), files.end());
     EXPECT_EQ(chain.back().target, file(0));
     for (std::size_t i = 1; i < chain.size(); ++i) EXPECT_EQ(chain[i].base, chain[i - 1].target);
   }

@@ -103,6 +103,25 @@ TEST_F(ShelfTest, remembers_what_was_not_worth_it_for_one_codec) {
   EXPECT_FALSE(shelf.find(kTarget, kBase, 1));
 }
 
+TEST_F(ShelfTest, remembers_what_found_no_room_until_it_is_kept) {
+  {
+    Shelf shelf(files_, "/deltas");
+    ASSERT_TRUE(shelf.open());
+    EXPECT_FALSE(shelf.found_no_room(kTarget, kBase, 1));
+    ASSERT_TRUE(shelf.prepare(kTarget));
+    ASSERT_TRUE(shelf.note_no_room({kBase, kTarget, 1, 1234}));
+  }
+  Shelf shelf(files_, "/deltas");
+  ASSERT_TRUE(shelf.open());
+  EXPECT_EQ(shelf.found_no_room(kTarget, kBase, 1), 1234u);
+  EXPECT_FALSE(shelf.found_no_room(kTarget, kBase, 2));
+  EXPECT_THAT(shelf.all(), IsEmpty());
+  keep(shelf, "hello");
+  EXPECT_FALSE(shelf.found_no_room(kTarget, kBase, 1));
+  write(shelf.path(kTarget, kBase, 2) + ".full", "nonsense");
+  EXPECT_FALSE(shelf.found_no_room(kTarget, kBase, 2));
+}
+
 TEST_F(ShelfTest, forgets_what_is_removed) {
   Shelf shelf(files_, "/deltas");
   ASSERT_TRUE(shelf.open());

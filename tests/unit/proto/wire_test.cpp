@@ -73,9 +73,14 @@ TEST(DeltaProgressTest, comes_back_as_it_was_sent) {
   progress.state = "making";
   progress.wanted = 4;
   progress.bytes_total = 5'000'000'000;
+  progress.packed.wanted = 3;
+  progress.packed.whole_bytes = 6'000'000'000;
   const auto back = decode_delta_progress(encode(progress));
   ASSERT_TRUE(back) << back.error().message();
   EXPECT_EQ(encode(*back), encode(progress));
+  auto of_an_older_server = encode(progress);
+  of_an_older_server.erase("packed");
+  EXPECT_TRUE(decode_delta_progress(of_an_older_server));
 }
 
 TEST(SavingsTest, tell_the_share_of_updates_that_came_by_delta) {
