@@ -14,6 +14,7 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import delta_bench  # noqa: E402
+import delta_floor  # noqa: E402
 import fleet_benches  # noqa: E402
 import http_benches  # noqa: E402
 import patch_bench  # noqa: E402
@@ -23,9 +24,9 @@ from worlds import BareWorld, RealWorld  # noqa: E402
 
 BENCHES = {"checkin": http_benches.checkin, "newconn": http_benches.newconn, "download": http_benches.download,
            "agent": fleet_benches.agent, "rollout": fleet_benches.rollout, "trust": trust_benches.trust,
-           "delta": delta_bench.delta, "patch": patch_bench.patch}
+           "delta": delta_bench.delta, "floor": delta_floor.floor, "patch": patch_bench.patch}
 # Deltas are compared with tools that take minutes for each file: only when asked for.
-USUAL = [name for name in BENCHES if name not in ("delta", "patch")]
+USUAL = [name for name in BENCHES if name not in ("delta", "floor", "patch")]
 BARE = ("checkin", "newconn", "download")
 
 
@@ -48,13 +49,14 @@ def main():
     parser.add_argument("--json", action="store_true", help="one array of results on standard output")
     parser.add_argument("--rounds", type=int, default=5, help="of each measurement, in turns with the peer")
     parser.add_argument("--seconds", type=int, default=3, help="length of one round of load")
-    parser.add_argument("--quick", action="store_true", help="delta: nine cells instead of all")
+    parser.add_argument("--quick", action="store_true", help="delta: nine cells instead of all; floor: one network")
     parser.add_argument("--peer-minutes", type=int, default=60, metavar="N",
                         help="delta: time for peers in this run; what is left over is measured by the next one")
     parser.add_argument("--bare", action="store_true", help="the HTTP layer alone instead of the server: " + " ".join(BARE))
     parser.add_argument("names", nargs="*", metavar="name", help="of " + ", ".join(BENCHES))
     args = parser.parse_args()
     BENCHES["delta"] = functools.partial(delta_bench.delta, quick=args.quick, peer_minutes=args.peer_minutes)
+    BENCHES["floor"] = functools.partial(delta_floor.floor, quick=args.quick)
     unknown = [name for name in args.names if name not in BENCHES]
     if unknown:
         parser.error(f"no such benchmark: {', '.join(unknown)} (there are {', '.join(BENCHES)})")
