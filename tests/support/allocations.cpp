@@ -39,10 +39,12 @@ std::size_t AllocationWatch::largest() const { return largest_asked; }
 #if !defined(__SANITIZE_ADDRESS__)
 // In the place of glibc's, for the whole program; those lie behind these names.
 extern "C" {
+// NOLINTBEGIN(bugprone-reserved-identifier): the names are glibc's
 void* __libc_malloc(std::size_t size);
 void* __libc_calloc(std::size_t count, std::size_t size);
 void* __libc_realloc(void* memory, std::size_t size);
 void __libc_free(void* memory);
+// NOLINTEND(bugprone-reserved-identifier)
 
 void* malloc(std::size_t size) { return drover::test::note_taken(__libc_malloc(size), size); }
 void* calloc(std::size_t count, std::size_t size) {
