@@ -1,10 +1,10 @@
 #include "common/delta/fit.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstdlib>
 
+#include "common/delta/change.h"
 #include "common/delta/costs.h"
 #include "common/delta/row_walk.h"
 #include "common/delta/with_type.h"
@@ -46,7 +46,7 @@ class Fitter {
     fit_scale_and_shape(sizeof(typename T::Stored) < 4);
     if (!rank && share_without_factors() > kForeign) return std::nullopt;
     if (rank.value_or(1) > 0 && may_have_rank() && (rank || share_without_factors() < kHopeless)) {
-      find_change();
+      change_ = find_change(shape_.type, {base_, shape_.bytes()}, {target_, shape_.bytes()}, p_.zeros_apart);
       find_gains();
       find_factors(rank);
     }
@@ -126,47 +126,6 @@ class Fitter {
   // Against a base that has nothing to do with the target no factors help.
   double share_without_factors() { return whole(sample_cost()) / (8 * double(shape_.bytes())); }
 
-  // The change of every element, and how much it is to be trusted: 0 for those apart and those that are no numbers,
-  // less where the base and the target were rounded coarsely.
-  void find_change() {
-    change_.assign(rows_ * columns_, 0);
-    weights_.assign(rows_ * columns_, 0);
-    double squares = 0, coarse = 0, count = 0;
-    for (std::size_t i = 0; i < change_.size(); ++i) {
-      const auto bits = before(i);
-      if (apart(bits)) continue;
-      const double difference = double(T::value(after(i))) - double(T::value(bits));
-      if (!std::isfinite(difference) || std::fabs(difference) > 1e15 || T::is_special(bits) || T::is_special(after(i)))
-        continue;
-      change_[i] = static_cast<float>(difference);
-      weights_[i] = 1;
-      squares += difference * difference;
-      coarse += ulp_square(bits) / 6;
-      count += 1;
-    }
-    if (count > 0 && coarse > 0.02 * squares && sizeof(typename T::Stored) == 2) weigh(squares / count, coarse / count);
-    uniform_ = count == double(change_.size()) && !weighed_;
-  }
-  static double ulp_square(typename T::Stored bits) {
-    return std::bit_cast<double>(static_cast<std::uint64_t>(1023 + 2 * T::ulp_log(T::ordinal(bits))) << 52);  // 2^that
-  }
-
-  void weigh(double squares, double coarse) {
-    // What the change is apart from rounding, seen where rounding is finer than on average.
-    double fine = 0, count = 0;
-    for (std::size_t i = 0; i < change_.size(); ++i) {
-      const double noise = ulp_square(before(i)) / 6;
-      if (weights_[i] == 0 || noise > coarse / 4) continue;
-      fine += double(change_[i]) * double(change_[i]) - noise;
-      count += 1;
-    }
-    const double real = std::max(count > 0 ? fine / count : 0, 0.01 * squares);
-    const double rest = 0.05 * real;
-    for (std::size_t i = 0; i < change_.size(); ++i)
-      if (weights_[i] != 0) weights_[i] = static_cast<float>(rest / (rest + ulp_square(before(i)) / 6));
-    weighed_ = true;
-  }
-
   // A factor for each row: decay in training, and scales of int8 that have changed.
   void find_gains() {
     if (parameter_bytes(shape_, 0, true, true, true) > kMaxFactorBytes) return;
@@ -176,8 +135,8 @@ class Fitter {
       double products = 0, squares = 0, energy = 0, count = 0;
       for (std::size_t j = 0; j < columns_; ++j) {
         const std::size_t at = i * columns_ + j;
-        if (weights_[at] == 0) continue;
-        const double w = double(weights_[at]), b = double(T::value(before(at))), d = double(change_[at]);
+        if (change_.weights[at] == 0) continue;
+        const double w = double(change_.weights[at]), b = double(T::value(before(at))), d = double(change_.values[at]);
         products += w * b * d;
         squares += w * b * b;
         energy += w * d * d;
@@ -207,7 +166,7 @@ class Fitter {
     if (whole(sample_cost()) + kBitsPerGain * double(rows_) >= whole(without)) return std::swap(p_, with);
     for (std::size_t i = 0; i < rows_; ++i)
       for (std::size_t j = 0; j < columns_; ++j)
-        if (float& d = change_[i * columns_ + j]; weights_[i * columns_ + j] != 0)
+        if (float& d = change_.values[i * columns_ + j]; change_.weights[i * columns_ + j] != 0)
           d -= T::value(before(i * columns_ + j)) * p_.gain(i);
   }
 
@@ -220,26 +179,17 @@ class Fitter {
   void find_factors(std::optional<std::size_t> rank) {
     const std::size_t most = rank ? std::min(*rank, most_rank()) : most_rank();
     if (most == 0) return;
-    LowRank best = decompose(weighted_change(), rows_, columns_, most);
-    if (!uniform_) best = refined(truncated(best, rank ? most : starting_rank(best)), change_, weights_);
+    LowRank best = decompose(change_.weighted(), rows_, columns_, most);
+    if (!change_.uniform)
+      best = refined(truncated(best, rank ? most : starting_rank(best)), change_.values, change_.weights);
     const std::size_t chosen = rank ? most : cheapest_rank(best);
     if (chosen == 0) return;
     const std::size_t full = best.rank;
     if (chosen < full) {
       best = truncated(best, chosen);
-      if (!uniform_ && 2 * chosen < full) best = refined(std::move(best), change_, weights_);
+      if (!change_.uniform && 2 * chosen < full) best = refined(std::move(best), change_.values, change_.weights);
     }
     round_factors(best, rank.has_value());
-  }
-  // Elements of weight 0 are like zeros; the others are raised so that the whole is as large as it would be.
-  std::vector<float> weighted_change() const {
-    if (uniform_) return change_;
-    double sum = 0;
-    for (float w : weights_) sum += double(w);
-    const auto raise = static_cast<float>(double(weights_.size()) / std::max(sum, 1e-9));
-    std::vector<float> out(change_.size());
-    for (std::size_t i = 0; i < out.size(); ++i) out[i] = change_[i] * weights_[i] * raise;
-    return out;
   }
   // Refining finds more than the plain decomposition does, so it begins with a few more than seem to pay.
   std::size_t starting_rank(const LowRank& plain) { return std::min(plain.rank, cheapest_rank(plain) * 3 / 2 + 4); }
@@ -286,7 +236,8 @@ class Fitter {
     for (std::size_t row : sample_) {
       product_row(chosen, row, chosen.rank, products);
       for (std::size_t j = 0; j < columns_; ++j) {
-        const double w = double(weights_[row * columns_ + j]), rest = double(change_[row * columns_ + j] - products[j]);
+        const double w = double(change_.weights[row * columns_ + j]),
+                     rest = double(change_.values[row * columns_ + j] - products[j]);
         squares += w * rest * rest;
         weight += w;
       }
@@ -354,8 +305,7 @@ class Fitter {
   std::size_t rows_, columns_, zeros_ = 0;
   Parameters p_;
   std::vector<std::size_t> sample_;
-  std::vector<float> change_, weights_;
-  bool weighed_ = false, uniform_ = true;
+  Change change_;
   std::vector<std::int32_t> sums_;
   std::vector<OpenElement> open_;
 };
