@@ -21,6 +21,13 @@ def _savings(savings):
             f"{savings['by_delta']} of {savings['updates']} devices came by delta")
 
 
+def _packing(demo):
+    """What a first installation costs less, as the server packed v1's files."""
+    packed = demo.tool.json("release", "show", demo.world.model, "v1")["deltas"]["packed"]
+    return (f"packed: without an earlier version, v1 took {size(packed['delta_bytes'])} instead of "
+            f"{size(packed['whole_bytes'])} (both kinds)")
+
+
 def _row(name, device, attempts, world):
     mine = [rows[name] for rows in attempts.values() if name in rows]
     refusals = _refusals(attempts, name)
@@ -58,6 +65,7 @@ def report(demo, offline, killed):
     for (release, code), detail in sorted(details.items()):
         print(f"  {release} {code}: {detail}")
 
+    print("  " + _packing(demo))
     print("  " + _savings(demo.tool.rollout(demo.rollouts["v2"])["savings"]))
 
     print("\n" + bold("Checks"))
