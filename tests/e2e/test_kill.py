@@ -121,7 +121,8 @@ class Agent(SceneTest):
     def test_when_a_download_is_killed_it_resumes(self):
         self.scene.publish("4", size=4_000_000)
         rollout = self.scene.roll_out("4")
-        held = wait_until("bytes come", 20, lambda: self.scene.bytes_in_download(self.device), 0.05)
+        held = wait_until("bytes come", 60,  # a rollout waits half a minute for its deltas
+                           lambda: self.scene.bytes_in_download(self.device), 0.05)
         self.device.agent.kill()
         self.assertGreater(held, 0)
         self.device.agent.start()
