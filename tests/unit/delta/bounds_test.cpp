@@ -6,6 +6,9 @@
 #include "common/delta/grid.h"
 #include "common/delta/numbers.h"
 #include "common/delta/parameters.h"
+#include "common/delta/rans.h"
+#include "common/delta/tables.h"
+#include "common/delta/tensor_model.h"
 #include "tests/support/expect.h"
 #include "tests/unit/delta/hand_made.h"
 #include "tests/unit/delta/models.h"
@@ -167,8 +170,10 @@ TEST(BoundsTest, a_stretch_gives_nothing_of_a_frame_that_makes_more_than_it_says
 
 TEST(BoundsTest, a_stretch_is_one_frame_that_ends_with_it) {
   const Bytes content = noise(100);
-  // By zstd's own rules: magic, a content of one byte's size that is its window, a raw block, and an empty one that is the last.
-  const Bytes frame = Hand().fixed(0xfd2fb528, 4).byte(0x20).byte(100).fixed(100 << 3, 3).more(content).fixed(1, 3).bytes;
+  // By zstd's own rules: magic, a content of one byte's size that is its window, a raw block, and an empty one that is
+  // the last.
+  const Bytes frame =
+      Hand().fixed(0xfd2fb528, 4).byte(0x20).byte(100).fixed(100 << 3, 3).more(content).fixed(1, 3).bytes;
   const auto stretch = [](std::uint64_t size, const Bytes& packed) {
     return Hand().byte(6).number(size).number(packed.size()).more(packed);
   };
@@ -216,7 +221,7 @@ TEST(BoundsTest, tables_over_their_bounds_or_damaged_are_refused) {
   expect_refused(alone().number(100).number(kMaxTableBytes + 1).zeros(100'000), {}, "packed tables is over its bound");
   const Bytes frame = Hand::frame_of(Bytes(100));
   for (const std::uint64_t size : {99, 101})
-    expect_refused(alone().number(size).number(frame.size()).more(frame), {}, "tables are damaged");
+    expect_refused(alone().number(size).number(frame.size()).more(frame), {}, "a tensor's tables are damaged");
   expect_refused(alone().number(3).number(0).more(Bytes{0, 0, 0}), {}, "tables are damaged");
 }
 
@@ -425,6 +430,53 @@ TEST(BoundsTest, a_chunk_of_a_grid_is_bounded_and_ends_where_it_must) {
 TEST(BoundsTest, what_is_no_number_in_the_base_stays_on_every_grid) {
   const Bytes base = Hand().fixed(0x7f800001, 4).bytes;  // a NaN that arithmetic would make quiet
   EXPECT_EQ(apply(one_on_a_grid({65}), base, 4).made, base);
+}
+
+// --- looking at a delta ----------------------------------------------------------------------------------------------
+std::string refused_look(const Hand& body, std::size_t size) {
+  Hand delta = header_of({}, Bytes(size));
+  delta.more(body.bytes).byte(kEnd);
+  MemorySource source(delta.bytes);
+  const auto contents = inspect_delta(source);
+  return contents ? "" : contents.error().message();
+}
+
+TEST(BoundsTest, a_look_refuses_kinds_and_types_that_nobody_knows) {
+  EXPECT_EQ(refused_look(Hand().byte(7).number(5), 5), "an unknown kind of segment");
+  const auto alone = [](int type) { return tensor(type, 1, 1, kAlone).byte(0).number(0).number(4).number(0).zeros(4); };
+  EXPECT_EQ(refused_look(alone(kF16), 2), "");
+  EXPECT_EQ(refused_look(alone(4), 2), "an unknown type of elements");
+}
+
+// --- tables that a decoder keeps -------------------------------------------------------------------------------------
+const RansTable& table_at(SlotTables& tables, std::size_t slot) {
+  const std::int32_t slots[] = {static_cast<std::int32_t>(slot)};
+  const RansTable* found = nullptr;
+  tables.find(slots, &found);
+  return *found;
+}
+
+TEST(BoundsTest, a_tensor_without_tables_of_its_own_has_the_defaults_of_its_shape) {
+  const Model none(kDifferenceContexts);
+  Model own(kDifferenceContexts);
+  std::array<std::uint16_t, kSymbols> certain{};
+  certain[7] = kProbTotal;
+  for (std::size_t context = 0; context < kDifferenceContexts; ++context) own.set(context, certain);
+  const std::size_t slots[] = {0, 100, 300, kZeroSlot};
+  for (const std::size_t shape : {0, 1}) {
+    SlotTables fresh, used;
+    fresh.begin(shape, none);
+    used.begin(0, none);
+    (void)table_at(used, 0);
+    (void)table_at(used, kZeroSlot);
+    used.begin(0, own);
+    EXPECT_EQ(table_at(used, 0).symbol[0], 7);
+    used.begin(0, none);
+    for (const std::size_t slot : slots) (void)table_at(used, slot);
+    used.begin(shape, none);
+    for (const std::size_t slot : slots)
+      EXPECT_EQ(table_at(used, slot).symbol, table_at(fresh, slot).symbol) << shape << " " << slot;
+  }
 }
 
 }  // namespace
