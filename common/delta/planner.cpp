@@ -13,6 +13,7 @@ namespace {
 constexpr std::uint64_t kExamineFrom = 16 * 1024;  // shorter stretches are bytes and nothing else
 constexpr std::uint64_t kWindow = 256 * 1024;      // examined together
 constexpr std::size_t kSample = 16 * 1024;         // bytes of a window that are tried
+constexpr double kAsBefore = 1.1;                  // of what the numbers before cost: these are of the same type
 constexpr std::uint64_t kRow = 1024;               // numbers of a vector that are taken together
 constexpr std::uint64_t kMaxVector = 4096;         // numbers of one that is left whole
 constexpr std::uint64_t kNarrow = 8;               // columns
@@ -53,33 +54,41 @@ std::size_t zstd_size(ByteView bytes) {
   return ZSTD_compress(out.data(), out.size(), bytes.data(), bytes.size(), 3);
 }
 
-// The element type under which a window costs least; nullopt when plain zstd is as good.
-std::optional<ElementType> guess_type(ByteView base, ByteView target) {
+// What a window of undescribed bytes is taken for.
+enum class Kind { bytes, f32, bf16, f16, i8 };
+ElementType type_of(Kind kind) { return kTypes[static_cast<int>(kind) - 1]; }
+
+// What the windows so far were taken for, and what the sample of the last one that all types were tried on came to.
+struct Guess {
+  Kind kind = Kind::bytes;
+  double share = 0;  // of the sample's size
+};
+
+// The kind under which a window costs least; bytes when plain zstd is as good. Where the window before was of numbers,
+// and these cost as little as such, other types are not tried: that takes four times as long.
+Guess guess(ByteView base, ByteView target, const Guess& before) {
   const std::size_t size = std::min<std::size_t>(kSample, target.size() / 4 * 4);
   const std::size_t at = (target.size() - size) / 2 / 4 * 4;
   const ByteView sample = target.subspan(at, size);
-  const ByteView before = base.size() >= at + size ? base.subspan(at, size) : ByteView{};
-  std::optional<ElementType> best;
-  std::size_t least = zstd_size(sample) * 98 / 100;  // numbers must be a little better, or the guess is chance
-  for (ElementType type : kTypes) {
-    const TensorShape shape{type, 1, size / element_bytes(type)};
-    if (const std::size_t cost = encode_tensor(shape, before, sample).bytes.size(); cost < least) {
-      least = cost;
-      best = type;
-    }
-  }
+  const ByteView old = base.size() >= at + size ? base.subspan(at, size) : ByteView{};
+  const auto share_as = [&](Kind kind) {
+    const TensorShape shape{type_of(kind), 1, size / element_bytes(type_of(kind))};
+    return static_cast<double>(encode_tensor(shape, old, sample).bytes.size()) / static_cast<double>(size);
+  };
+  // Numbers must be a little better, or the guess is chance.
+  const double as_bytes = 0.98 * static_cast<double>(zstd_size(sample)) / static_cast<double>(size);
+  if (before.kind != Kind::bytes)
+    if (const double share = share_as(before.kind); share < as_bytes && share < kAsBefore * before.share) return before;
+  Guess best{Kind::bytes, as_bytes};
+  for (Kind kind : {Kind::f32, Kind::bf16, Kind::f16, Kind::i8})
+    if (const double share = share_as(kind); share < best.share) best = {kind, share};
   return best;
 }
 
-// What a window of undescribed bytes is taken for.
-enum class Kind { bytes, f32, bf16, f16, i8 };
-
-Kind kind_of(ByteView base, ByteView window) {
+Guess kind_of(ByteView base, ByteView window, const Guess& before) {
   const bool same = base.size() == window.size() && std::equal(window.begin(), window.end(), base.begin());
-  if (same || window.size() < kSample) return Kind::bytes;
-  const auto type = guess_type(base, window);
-  return type ? static_cast<Kind>(1 + (std::find(std::begin(kTypes), std::end(kTypes), *type) - std::begin(kTypes)))
-              : Kind::bytes;
+  if (same || window.size() < kSample) return {};
+  return guess(base, window, before);
 }
 
 // Numbers at `offset`, against those at `base` if there. Long vectors and very narrow matrices become rows of kRow
@@ -108,7 +117,7 @@ void add_stretch(ByteView base, ByteView target, const Range& whole, std::uint64
                  Kind kind, std::vector<Range>& out) {
   const std::uint64_t base_at = whole.base.value_or(0) + (offset - whole.offset);
   if (kind == Kind::bytes) return out.push_back({offset, size, base_at, std::nullopt, ""});
-  const ElementType type = kTypes[static_cast<int>(kind) - 1];
+  const ElementType type = type_of(kind);
   const std::uint64_t element = element_bytes(type), numbers = size / element * element;
   const bool there = base_at <= base.size() && numbers <= base.size() - base_at;
   const ByteView before = there ? base.subspan(base_at, numbers) : ByteView{};
@@ -132,19 +141,19 @@ void add_stretch(ByteView base, ByteView target, const Range& whole, std::uint64
 // that only the last can have odd bytes.
 void examine(ByteView base, ByteView target, const Range& whole, std::vector<Range>& out) {
   std::uint64_t begin = 0;
-  Kind open = Kind::bytes;
+  Guess open;
   for (std::uint64_t done = 0; done < whole.size; done += kWindow) {
     const std::uint64_t size = std::min(kWindow, whole.size - done), at = whole.base.value_or(0) + done;
     const ByteView before =
         at < base.size() ? base.subspan(at, std::min<std::uint64_t>(size, base.size() - at)) : ByteView{};
-    const Kind kind = kind_of(before, target.subspan(whole.offset + done, size));
-    if (done > 0 && kind != open) {
-      add_stretch(base, target, whole, whole.offset + begin, done - begin, open, out);
+    const Guess now = kind_of(before, target.subspan(whole.offset + done, size), open);
+    if (done > 0 && now.kind != open.kind) {
+      add_stretch(base, target, whole, whole.offset + begin, done - begin, open.kind, out);
       begin = done;
     }
-    open = kind;
+    open = now;
   }
-  add_stretch(base, target, whole, whole.offset + begin, whole.size - begin, open, out);
+  add_stretch(base, target, whole, whole.offset + begin, whole.size - begin, open.kind, out);
 }
 
 void add_other(ByteView base, ByteView target, Range stretch, std::vector<Range>& out) {

@@ -75,7 +75,17 @@ constexpr std::size_t kEchoes = 8;  // multiples of a row's length that must res
 constexpr double kSigmas = 8;       // above chance; some ten thousand lengths are tried
 constexpr double kAsGood = 0.7;     // of the best score
 
-using Complex = std::complex<double>;
+using Complex = std::complex<float>;  // what is looked for is far above its rounding
+
+void butterflies(Complex* low, Complex* high, const Complex* turns, std::size_t count) {
+  for (std::size_t k = 0; k < count; ++k) {
+    const Complex odd = high[k], turn = turns[k];
+    const Complex turned(odd.real() * turn.real() - odd.imag() * turn.imag(),
+                         odd.real() * turn.imag() + odd.imag() * turn.real());
+    high[k] = low[k] - turned;
+    low[k] += turned;
+  }
+}
 
 // In place, a power of two long.
 void fourier(std::vector<Complex>& values) {
@@ -86,18 +96,13 @@ void fourier(std::vector<Complex>& values) {
     j ^= bit;
     if (i < j) std::swap(values[i], values[j]);
   }
-  std::vector<Complex> turns(n / 2);
+  std::vector<Complex> turns(n / 2), some(n / 2);
   for (std::size_t k = 0; k < n / 2; ++k)
-    turns[k] = std::polar(1.0, -2 * std::numbers::pi * static_cast<double>(k) / static_cast<double>(n));
-  for (std::size_t half = 1; half < n; half *= 2)
-    for (std::size_t i = 0; i < n; i += 2 * half)
-      for (std::size_t k = 0; k < half; ++k) {
-        const Complex odd = values[i + half + k], turn = turns[k * (n / 2 / half)];
-        const Complex turned(odd.real() * turn.real() - odd.imag() * turn.imag(),
-                             odd.real() * turn.imag() + odd.imag() * turn.real());
-        values[i + half + k] = values[i + k] - turned;
-        values[i + k] += turned;
-      }
+    turns[k] = Complex(std::polar(1.0, -2 * std::numbers::pi * static_cast<double>(k) / static_cast<double>(n)));
+  for (std::size_t half = 1; half < n; half *= 2) {
+    for (std::size_t k = 0; k < half; ++k) some[k] = turns[k * (n / 2 / half)];
+    for (std::size_t i = 0; i < n; i += 2 * half) butterflies(&values[i], &values[i + half], some.data(), half);
+  }
 }
 
 // Sizes of the changes, each by those around it.
@@ -123,12 +128,13 @@ std::vector<double> changes(ByteView base, ByteView target) {
 // How much numbers resemble those at each distance: 1 at 0.
 std::vector<double> resemblance(const std::vector<double>& numbers) {
   std::vector<Complex> values(kTransform);
-  std::copy(numbers.begin(), numbers.end(), values.begin());
+  std::transform(numbers.begin(), numbers.end(), values.begin(), [](double one) { return static_cast<float>(one); });
   fourier(values);
   for (Complex& value : values) value = std::norm(value);
   fourier(values);
   std::vector<double> out(kFarthest);
-  for (std::size_t i = 0; i < out.size(); ++i) out[i] = values[0].real() > 0 ? values[i].real() / values[0].real() : 0;
+  const auto whole = static_cast<double>(values[0].real());
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = whole > 0 ? static_cast<double>(values[i].real()) / whole : 0;
   return out;
 }
 
