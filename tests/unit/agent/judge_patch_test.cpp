@@ -53,6 +53,15 @@ TEST(PatchSpec, bounds_time_memory_and_what_may_be_written_by_the_signed_size) {
   EXPECT_EQ(spec.deadline, kPatchGrace + std::chrono::seconds(10));
   EXPECT_EQ(spec.max_resident, 1000 + kPatchMemory);
   EXPECT_EQ(spec.limits.file_size, patch.size);
+  patch.base = "sha256:b";
+  patch.target = "sha256:t";
+  const std::vector<std::string> argv = patch_spec(patch, 1000).argv;
+  const auto behind = [&](const std::string& option) {
+    const auto at = std::find(argv.begin(), argv.end(), option);
+    return at == argv.end() ? "" : *(at + 1);
+  };
+  EXPECT_EQ(behind("--target-digest"), "sha256:t");
+  EXPECT_EQ(behind("--base-digest"), "sha256:b");
   patch.size = UINT64_MAX / 2;
   EXPECT_EQ(patch_spec(patch, 0).deadline, process::kMaxDeadline);
 }

@@ -446,6 +446,8 @@ TEST(BoundsTest, a_look_refuses_kinds_and_types_that_nobody_knows) {
   const auto alone = [](int type) { return tensor(type, 1, 1, kAlone).byte(0).number(0).number(4).number(0).zeros(4); };
   EXPECT_EQ(refused_look(alone(kF16), 2), "");
   EXPECT_EQ(refused_look(alone(4), 2), "an unknown type of elements");
+  const std::uint64_t largest = std::uint64_t{1} << 40;  // twice: no elements, where sizes turn round
+  EXPECT_EQ(refused_look(tensor(kI8, largest, largest, kAlone).number(0), 0), "a tensor without sense");
 }
 
 // --- tables that a decoder keeps -------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "common/delta/container_formats.h"
 #include "common/delta/delta.h"
 #include "tests/unit/delta/containers.h"
 
@@ -116,6 +117,71 @@ TEST(GgufTest, blocks_of_eight_bits_are_rows_of_bytes) {
   EXPECT_EQ(found[0].shape.type, ElementType::i8);
   EXPECT_EQ(found[0].shape.rows, 6U);
   EXPECT_EQ(found[0].shape.columns, 68U);
+}
+
+TEST(ShapeTest, has_no_side_of_zero_and_no_size_that_overflows) {
+  constexpr std::uint64_t kLargest = std::uint64_t{1} << 40;
+  EXPECT_TRUE(shape_of(ElementType::i8, {kLargest}));
+  EXPECT_FALSE(shape_of(ElementType::i8, {kLargest + 1}));
+  EXPECT_FALSE(shape_of(ElementType::i8, {4, 0, 4}));
+  EXPECT_FALSE(shape_of(ElementType::i8, {1, kLargest, kLargest}));
+  EXPECT_FALSE(shape_of(ElementType::i8, {kLargest, kLargest}));
+}
+
+Bytes safetensors_of(const std::string& header, std::size_t data) {
+  Bytes out;
+  put_fixed(out, header.size(), 8);
+  append(out, as_bytes(header));
+  out.resize(out.size() + data);
+  return out;
+}
+
+TEST(SafetensorsTest, a_tensor_that_ends_before_it_begins_is_none) {
+  EXPECT_TRUE(
+      find_tensors(safetensors_of(R"({"w":{"dtype":"I8","shape":[6],"data_offsets":[18446744073709551615,5]}})", 8))
+          .empty());
+}
+
+TEST(SafetensorsTest, of_tensors_that_overlap_one_is_taken) {
+  const std::string one = R"("dtype":"I8","shape":[6],"data_offsets":[0,6])",
+                    other = R"("dtype":"I8","shape":[6],"data_offsets":[3,9])";
+  EXPECT_EQ(find_tensors(safetensors_of("{\"v\":{" + one + "},\"w\":{" + other + "}}", 16)).size(), 1U);
+}
+
+// A file with these metadata and one tensor of a single fp32 number, of as many sides of 1.
+Bytes one_number_gguf(std::uint64_t pairs, ByteView metadata, std::uint64_t sides = 1, std::uint64_t tensors = 1) {
+  Bytes out;
+  append(out, as_bytes("GGUF"));
+  put_fixed(out, 3, 4);
+  put_fixed(out, tensors, 8);
+  put_fixed(out, pairs, 8);
+  append(out, metadata);
+  for (std::uint64_t i = 0; i < tensors; ++i) {
+    put_text(out, "");
+    put_fixed(out, sides, 4);
+    for (std::uint64_t side = 0; side < sides; ++side) put_fixed(out, 1, 8);
+    put_fixed(out, 0, 4);
+    put_fixed(out, 0, 8);
+  }
+  out.resize((out.size() + 31) / 32 * 32 + 4);
+  return out;
+}
+
+TEST(GgufTest, descriptions_over_their_bounds_are_none) {
+  EXPECT_EQ(gguf_tensors(one_number_gguf(0, {})).size(), 1U);
+  EXPECT_EQ(gguf_tensors(one_number_gguf(0, {}, 16)).size(), 1U);
+  EXPECT_TRUE(gguf_tensors(one_number_gguf(0, {}, 17)).empty());
+  EXPECT_TRUE(gguf_tensors(one_number_gguf(0, {}, 1, kMaxTensors + 1)).empty());
+  Bytes alignment, array;
+  put_text(alignment, "general.alignment");
+  put_fixed(alignment, 4, 4);
+  put_fixed(alignment, 0, 4);
+  EXPECT_TRUE(gguf_tensors(one_number_gguf(1, alignment)).empty());
+  put_text(array, "of doubles whose bytes turn round to none");
+  put_fixed(array, 9, 4);
+  put_fixed(array, 12, 4);
+  put_fixed(array, std::uint64_t{1} << 61, 8);
+  EXPECT_TRUE(gguf_tensors(one_number_gguf(1, array)).empty());
 }
 
 }  // namespace
