@@ -24,6 +24,7 @@ namespace {
 using testing::HasSubstr;
 
 constexpr std::size_t kSize = 4 << 20;
+constexpr int kMostLooks = 20'000;  // a millisecond apart
 
 std::string noise(std::size_t size, unsigned seed) {
   std::string bytes(size, '\0');
@@ -89,7 +90,11 @@ class Sandbox : public testing::Test {
   }
   // It is confined when its filter is on, and then about to read the pipe.
   static void wait_until_confined(pid_t pid) {
-    while (status_of(pid).find("Seccomp:\t2") == std::string::npos && ::kill(pid, 0) == 0) ::usleep(1000);
+    for (int looks = 0; looks < kMostLooks && ::kill(pid, 0) == 0; ++looks) {
+      if (status_of(pid).find("Seccomp:\t2") != std::string::npos) return;
+      ::usleep(1000);
+    }
+    ADD_FAILURE() << "it is not confined";
   }
   std::string out() const { return (folder_ / "out").string(); }
 
@@ -114,6 +119,10 @@ TEST_F(Sandbox, before_it_reads_a_byte_it_holds_three_files_and_can_get_no_other
   EXPECT_THAT(text.str(), testing::ContainsRegex("Max open files +0 "));
   EXPECT_THAT(text.str(), testing::ContainsRegex("Max processes +0 "));
   EXPECT_THAT(text.str(), testing::ContainsRegex("Max file size +" + std::to_string(kSize) + " "));
+  const std::size_t address_space = text.str().find("Max address space"), mapped = status_of(pid).find("VmSize:");
+  ASSERT_NE(address_space, std::string::npos);
+  ASSERT_NE(mapped, std::string::npos);
+  EXPECT_LE(std::stod(text.str().substr(address_space + 17)), std::stod(status_of(pid).substr(mapped + 7)) * 1024 + (17 << 20));
   feed(delta_);
   const process::Outcome outcome = wait(child);
   EXPECT_TRUE(outcome.exited(0)) << process::describe(outcome) << outcome.out;

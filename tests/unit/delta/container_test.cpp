@@ -4,6 +4,7 @@
 
 #include "common/delta/container_formats.h"
 #include "common/delta/delta.h"
+#include "common/delta/protobuf.h"
 #include "tests/unit/delta/containers.h"
 
 namespace drover::delta {
@@ -117,6 +118,16 @@ TEST(GgufTest, blocks_of_eight_bits_are_rows_of_bytes) {
   EXPECT_EQ(found[0].shape.type, ElementType::i8);
   EXPECT_EQ(found[0].shape.rows, 6U);
   EXPECT_EQ(found[0].shape.columns, 68U);
+}
+
+TEST(ProtobufTest, a_field_that_is_longer_than_its_message_is_none) {
+  for (const Bytes& message :
+       {Bytes{1 << 3 | 2, 3, 7, 7}, Bytes{1 << 3 | 5, 7, 7, 7}, Bytes{1 << 3 | 1, 7, 7, 7, 7, 7, 7, 7}})
+    EXPECT_FALSE(Fields(message).next());
+  const Bytes whole = {1 << 3 | 2, 2, 7, 8};
+  Fields field(whole);
+  ASSERT_TRUE(field.next());
+  EXPECT_EQ(field.bytes.size(), 2U);
 }
 
 TEST(ShapeTest, has_no_side_of_zero_and_no_size_that_overflows) {
