@@ -76,7 +76,9 @@ TEST_F(PatchTest, gives_the_target_over_whatever_was_there) {
 }
 
 TEST_F(PatchTest, refuses_a_delta_that_ends_early) {
-  expect_error(apply(delta_.substr(0, delta_.size() / 2)), Code::malformed);
+  const Status applied = apply(delta_.substr(0, delta_.size() / 2));
+  expect_error(applied, Code::malformed);
+  EXPECT_NE(applied.error().message().find("ends early"), std::string::npos) << applied.error().message();
 }
 
 TEST_F(PatchTest, refuses_a_delta_that_was_changed) {
@@ -86,8 +88,17 @@ TEST_F(PatchTest, refuses_a_delta_that_was_changed) {
 }
 
 TEST_F(PatchTest, refuses_a_delta_of_another_target_or_base) {
+  const std::string base = std::exchange(patch_.base, crypto::sha256("another").text());
+  expect_error(apply(delta_), Code::digest_mismatch);
+  patch_.base = base;
   patch_.target = crypto::sha256("another").text();
   expect_error(apply(delta_), Code::digest_mismatch);
+}
+
+TEST_F(PatchTest, a_delta_of_a_later_version_is_no_fault_of_the_kernel) {
+  std::string later = delta_;
+  later[4] = 99;
+  expect_error(apply(later), Code::malformed);
 }
 
 TEST_F(PatchTest, finds_that_the_base_has_rotted) {

@@ -194,7 +194,7 @@ TEST_F(Sandbox, a_link_in_the_place_of_the_result_is_not_followed) {
 
 TEST(DecoderUsage, is_told_with_its_exit_status) {
   for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{
-           {}, {"--delta"}, {"--delta", "x", "--out", "y", "--size", "many"}, {"--colour", "red"}}) {
+           {}, {"--delta"}, {"--delta", "x", "--out", "y"}, {"--delta", "x", "--out", "y", "--size", "0"}, {"--delta", "x", "--out", "y", "--size", "many"}, {"--colour", "red"}}) {
     process::Spec spec;
     spec.argv = {DROVER_BIN_DIR "/drover-patch"};
     spec.argv.insert(spec.argv.end(), wrong.begin(), wrong.end());
