@@ -16,9 +16,9 @@ PANEL, LABEL, TOP, ROW = 150, 210, 64, 38
 
 
 def lines_of(results):
-    """(net, pair, container) in order, each with its results by type."""
-    lines = {}
-    for r in results:
+    """(net, pair, container) in order, each with its results by type; pairs stand in the order of WORDS."""
+    lines, nets = {}, list(dict.fromkeys((r["cell"][0], r["cell"][3]) for r in results))
+    for r in sorted(results, key=lambda r: (nets.index((r["cell"][0], r["cell"][3])), list(WORDS).index(r["cell"][1]))):
         net, pair, kind, container = r["cell"]
         lines.setdefault((net, pair, container), {})[kind] = r
     return lines
@@ -89,7 +89,7 @@ def drawing(results):
         for share in (0, 0.5, 1):
             x = left + share * (PANEL - 24)
             out.append(f'<line x1="{x:g}" y1="{TOP - 8}" x2="{x:g}" y2="{height - 24}" stroke="{LINE}"/>')
-            out.append(text(x, height - 8, f"{100 * share:.0f} %", "middle", 10))
+            out.append(text(x, height - 8, f"{100 * share:.0f} %", {0: "start", 0.5: "middle", 1: "end"}[share], 10))
         out += [part for i, (_, by_type, _) in enumerate(lines) if kind in by_type
                 for part in bars_of(by_type[kind], left, TOP + i * ROW)]
     out += [text(8, TOP + i * ROW + 15, words, weight="normal" if by_type else "bold") for i, (words, by_type, _) in enumerate(lines)]

@@ -24,9 +24,11 @@ std::string name_of(const Pair& pair) { return pair.base == nothing() ? "none" :
 }  // namespace
 
 struct Deltas::Work final : async::Job {
-  explicit Work(Release wanted, bool only_packed = false) : release(std::move(wanted)), packed(only_packed) {}
+  explicit Work(Release wanted, bool only_packed = false, bool is_awaited = true)
+      : release(std::move(wanted)), packed(only_packed), awaited(is_awaited) {}
   Release release;  // empty: only the budget is looked at
   bool packed;      // its packed files, when its deltas are made; gives way to deltas
+  bool awaited;     // offers wait for it
 };
 
 Deltas::Deltas(store::Store& store, const store::Blobs& blobs, fs::Files& files, const DeltasOptions& options)
@@ -165,11 +167,20 @@ void Deltas::run(const Work& work) {
   if (!made && made.error().code() != Code::cancelled)
     log::failure("deltas could not be made", made.error(), {{"model", release.first}, {"release", release.second}});
   const bool more = made && (!work.packed || !*made) && !stopping_;  // the packed files, or the rest of them
-  if (!more || !submit_packed(release)) finished(release);
+  // Where there are deltas, nearly all devices take one: their offers do not wait for packed files.
+  const bool awaited = work.awaited && (work.packed || !made || !has_deltas(release));
+  if (work.awaited && !awaited) finished(release);
+  if ((!more || !submit_packed(release, awaited)) && awaited) finished(release);
 }
 
-bool Deltas::submit_packed(const Release& release) {
-  std::unique_ptr<async::Job> job = std::make_unique<Work>(release, true);
+bool Deltas::has_deltas(const Release& release) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = progress_.find(release);
+  return found != progress_.end() && found->second.wanted > 0;
+}
+
+bool Deltas::submit_packed(const Release& release, bool awaited) {
+  std::unique_ptr<async::Job> job = std::make_unique<Work>(release, true, awaited);
   const Status taken = worker_.submit(job);
   if (taken) return true;
   log::failure("files are not packed now", taken.error(), {{"model", release.first}, {"release", release.second}});

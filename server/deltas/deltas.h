@@ -85,7 +85,8 @@ class Deltas {
   void run(const Work& work);
   // The deltas, or the packed files. False: it gave way to deltas.
   Result<bool> make_all(const Release& release, bool packed);
-  bool submit_packed(const Release& release);
+  bool submit_packed(const Release& release, bool awaited);
+  bool has_deltas(const Release& release) const;
   Result<std::vector<Pair>> plan(const Release& release) const;
   Made make_once(const Release& release, const Pair& pair);
   Result<Made> make(const Release& release, const Pair& pair);

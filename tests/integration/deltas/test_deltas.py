@@ -42,6 +42,10 @@ class DeltaCase(SceneTest):
         scene.roll_out("1")
         wait_until("the first arrives", 60, lambda: scene.installed("kiosk") == "1", 0.2)
 
+    @staticmethod
+    def other_bytes(count):
+        return os.urandom(count)
+
     @classmethod
     def release(cls, changed=60_000, at=None):
         """A new release whose model differs from the one before in so many bytes, anywhere or there. Its version."""
@@ -49,7 +53,7 @@ class DeltaCase(SceneTest):
         version = str(cls.versions)
         if at is None:
             at = int.from_bytes(os.urandom(4), "little") % (cls.size - changed)
-        cls.model[at:at + changed] = os.urandom(changed)
+        cls.model[at:at + changed] = cls.other_bytes(changed)
         cls.digests.append(hashlib.sha256(cls.model).hexdigest())
         folder = cls.scene.make_package(version)
         with open(os.path.join(folder, "model.onnx"), "wb") as out:
@@ -341,12 +345,16 @@ class Packed(DeltaCase):
     """Numbers as a model has them, which are smaller packed even without an earlier version."""
 
     size = 4 * 400_000
+    draw = random.Random(4)
+
+    @classmethod
+    def other_bytes(cls, count):
+        return array.array("f", (cls.draw.gauss(0, 0.05) for _ in range(count // 4))).tobytes()
 
     @classmethod
     def prepare(cls, scene):
         scene.open()
-        draw = random.Random(4)
-        cls.model = bytearray(array.array("f", (draw.gauss(0, 0.05) for _ in range(cls.size // 4))).tobytes())
+        cls.model = bytearray(cls.other_bytes(cls.size))
         cls.versions, cls.digests = 0, []
         cls.release()
         cls.first_packed = os.path.getsize(cls.wait_for_packed())
@@ -365,7 +373,7 @@ class Packed(DeltaCase):
 
     def publish_without_deltas(self):
         """A release that no delta leads to, but a packed file: its version, and the packed file."""
-        version = self.release(changed=self.size // 4)
+        version = self.release(changed=self.size // 4, at=self.size // 4 * (self.versions % 4))
         packed = self.wait_for_packed()
         self.take_away()
         return version, packed

@@ -261,6 +261,8 @@ class Rollouts(LiveCase):
 
 
 class Kept(LiveCase):
+    settings = {"delta_wait_seconds": 0}  # else the first offer waits for a file to be packed
+
     def test_what_was_answered_is_there_after_a_kill(self):
         self.server.trust()
         self.server.publish("1")
