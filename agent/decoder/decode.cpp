@@ -75,8 +75,8 @@ class Source final : public delta::ByteSource {
   std::size_t used_ = 0, held_ = 0;
 };
 
-// The result as memory, in which a stretch is decoded: mapped before this process is confined, and before the file has any
-// bytes. Where that cannot be (address space is scarce), there is no place, and the decoder makes do.
+// The result as memory, in which a stretch is decoded: mapped before this process is confined, and before the file has
+// any bytes. Where that cannot be (address space is scarce), there is no place, and the decoder makes do.
 class Place {
  public:
   Place(int fd, std::uint64_t size) : size_(static_cast<std::size_t>(size)) {

@@ -42,8 +42,7 @@ int run(const std::vector<std::string>& arguments) {
   if (!job) return say(job.error(), decoder::kExitUsage);
   const Status done = decode_within_memory(*job);
   if (done) return decoder::kExitDone;
-  return say(done.error(),
-             done.error().code() == Code::unsupported ? decoder::kExitConfine : decoder::kExitFailed);
+  return say(done.error(), done.error().code() == Code::unsupported ? decoder::kExitConfine : decoder::kExitFailed);
 }
 
 }  // namespace

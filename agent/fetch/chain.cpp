@@ -24,7 +24,8 @@ Status check_step(const wire::DeltaStep& step, const std::string& from, std::uin
   if (step.base != from) return missing("the server's deltas do not follow each other");
   if (!crypto::Digest::parse(step.target)) return missing("the server's way leads to no file");
   if (!is_decoded_here(step.codec))
-    return missing("the server's delta is of version " + std::to_string(step.codec) + ", which this agent does not know");
+    return missing("the server's delta is of version " + std::to_string(step.codec) +
+                   ", which this agent does not know");
   if (step.bytes == 0 || step.target_bytes == 0 || step.target_bytes > largest)
     return missing("the server's deltas make a file of no sensible size");
   return {};
@@ -81,8 +82,8 @@ std::string step_target(const wire::DeltaStep& step) {
 
 Status check_plan(const wire::DeltaPlan& plan, const Wanted& wanted, std::span<const Held> held) {
   if (plan.steps.empty()) return missing("the server has no delta");
-  const auto from = std::find_if(held.begin(), held.end(),
-                                 [&](const Held& one) { return one.digest == plan.steps.front().base; });
+  const auto from =
+      std::find_if(held.begin(), held.end(), [&](const Held& one) { return one.digest == plan.steps.front().base; });
   if (from == held.end()) return missing("the server's delta starts from a file that is not here");
   const std::uint64_t largest = largest_between(wanted, held);
   std::string at = from->digest;

@@ -35,7 +35,8 @@ std::string plan_target(const Wanted& wanted, std::span<const Held> held, std::u
 std::string step_target(const wire::DeltaStep& step);
 
 // delta_missing, with a sentence, for no steps, and for any that are not: from a held file to the wanted one without a
-// gap, of versions that are decoded here, each intermediate file bounded (wire::kMaxBetween), fewer bytes than the file.
+// gap, of versions that are decoded here, each intermediate file bounded (wire::kMaxBetween), fewer bytes than the
+// file.
 Status check_plan(const wire::DeltaPlan& plan, const Wanted& wanted, std::span<const Held> held);
 
 // A packed file is a transfer of the whole file: nothing that is here is used. So a link on which files with an earlier

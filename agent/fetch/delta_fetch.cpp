@@ -1,6 +1,6 @@
-// A file as its difference to one that is here: asked about, fetched as any other download, applied, thrown away. A device
-// that is several versions behind may get a chain; each file in the middle is kept until the end, so that a restart goes
-// on from there.
+// A file as its difference to one that is here: asked about, fetched as any other download, applied, thrown away. A
+// device that is several versions behind may get a chain; each file in the middle is kept until the end, so that a
+// restart goes on from there.
 #include <algorithm>
 #include <charconv>
 
@@ -53,7 +53,8 @@ Held held_named(std::span<const Held> held, const std::string& digest) {
 
 }  // namespace
 
-// Earlier files, and what a chain has made so far: from there the way is shorter. The last, as the least likely: nothing.
+// Earlier files, and what a chain has made so far: from there the way is shorter. The last, as the least likely:
+// nothing.
 std::vector<Held> Fetcher::held_for(const Wanted& wanted, bool packed) {
   std::vector<Held> held;
   for (const std::string& base : wanted.bases) {
@@ -86,8 +87,8 @@ Result<std::uint64_t> Fetcher::room_for_deltas() {
   return free - std::min(free, kDeltaReserve);
 }
 
-// Which way fits is known before a byte is fetched: the server is told how much room there is. One that does not know the
-// question may name a chain that is too long; then there may be a direct delta.
+// Which way fits is known before a byte is fetched: the server is told how much room there is. One that does not know
+// the question may name a chain that is too long; then there may be a direct delta.
 asio::awaitable<Result<wire::DeltaPlan>> Fetcher::find_plan(Wanted wanted, std::vector<Held> held) {
   CO_TRY_ASSIGN(const std::uint64_t room, room_for_deltas());
   auto plan = co_await ask_for_plan(wanted, held, room);
@@ -100,7 +101,8 @@ asio::awaitable<Result<wire::DeltaPlan>> Fetcher::find_plan(Wanted wanted, std::
   co_return plan;
 }
 
-asio::awaitable<Result<wire::DeltaPlan>> Fetcher::ask_for_plan(Wanted wanted, std::vector<Held> held, std::uint64_t room) {
+asio::awaitable<Result<wire::DeltaPlan>> Fetcher::ask_for_plan(Wanted wanted, std::vector<Held> held,
+                                                               std::uint64_t room) {
   net::ClientRequest request;
   request.target = plan_target(wanted, held, room);
   request.headers.add("Authorization", "Bearer " + token_());
@@ -186,8 +188,7 @@ asio::awaitable<Status> Fetcher::apply_step(const FetchJob& job, Wanted wanted, 
 
 asio::awaitable<Status> Fetcher::take_step(FetchJob& job, Wanted wanted, wire::DeltaStep step, Held base,
                                            FetchOutcome& outcome) {
-  Download download =
-      Download::of_delta(files_, clock_, layout_, step.target, step.base, step.bytes, job.deployment);
+  Download download = Download::of_delta(files_, clock_, layout_, step.target, step.base, step.bytes, job.deployment);
   Status status = co_await download_delta(job, step, download, outcome);
   const bool came = status.has_value();
   if (came) status = co_await apply_step(job, wanted, step, base);
@@ -215,7 +216,8 @@ asio::awaitable<Status> Fetcher::try_delta(FetchJob& job, Wanted wanted, FetchOu
   const auto plan = co_await find_plan(wanted, held);
   if (!plan) co_return plan.error();
   if (plan->steps.size() > 1)
-    log::info("a chain of deltas", {{"file", wanted.digest}, {"steps", plan->steps.size()}, {"bytes", bytes_of(*plan)}});
+    log::info("a chain of deltas",
+              {{"file", wanted.digest}, {"steps", plan->steps.size()}, {"bytes", bytes_of(*plan)}});
   Held base = held_named(held, plan->steps.front().base);
   for (const wire::DeltaStep& step : plan->steps) {
     Status status = co_await take_step(job, wanted, step, base, outcome);

@@ -59,11 +59,15 @@ struct FetchOutcome {
 
 class Fetcher {
  public:
-  // All must outlive the object. `token` gives the session's token, for each request anew; `patcher` is the program that
-  // applies deltas (drover-patch).
+  // All must outlive the object. `token` gives the session's token, for each request anew; `patcher` is the program
+  // that applies deltas (drover-patch).
   Fetcher(fs::Files& files, const Clock& clock, Layout layout, net::HttpClient& client,
           std::function<std::string()> token, std::string patcher)
-      : files_(files), clock_(clock), layout_(std::move(layout)), client_(client), token_(std::move(token)),
+      : files_(files),
+        clock_(clock),
+        layout_(std::move(layout)),
+        client_(client),
+        token_(std::move(token)),
         patcher_(std::move(patcher)) {}
 
   // Files that are blobs already are not fetched. Errors: unavailable, timeout, unauthenticated (a new session is
@@ -87,15 +91,17 @@ class Fetcher {
   boost::asio::awaitable<Status> apply_sealed_delta(const FetchJob& job, Wanted wanted);
   Result<std::shared_ptr<const SealedPatch>> sealed_patch(const FetchJob& job, const Wanted& wanted);
 
-  // delta_fetch.cpp. A packed file, one delta, or a chain of them whose intermediate files are kept until the end. delta_missing: there
-  // is no way, or it is no good; then nothing of it is left on the disk. What came damaged is fetched once more.
+  // delta_fetch.cpp. A packed file, one delta, or a chain of them whose intermediate files are kept until the end.
+  // delta_missing: there is no way, or it is no good; then nothing of it is left on the disk. What came damaged is
+  // fetched once more.
   boost::asio::awaitable<Status> fetch_delta(FetchJob& job, Wanted wanted, FetchOutcome& outcome);
   boost::asio::awaitable<Status> try_delta(FetchJob& job, Wanted wanted, FetchOutcome& outcome);
   std::vector<Held> held_for(const Wanted& wanted, bool packed);
   Result<std::uint64_t> room_for_deltas();
   // One that fits the disk, and makes sense: check_plan().
   boost::asio::awaitable<Result<wire::DeltaPlan>> find_plan(Wanted wanted, std::vector<Held> held);
-  boost::asio::awaitable<Result<wire::DeltaPlan>> ask_for_plan(Wanted wanted, std::vector<Held> held, std::uint64_t room);
+  boost::asio::awaitable<Result<wire::DeltaPlan>> ask_for_plan(Wanted wanted, std::vector<Held> held,
+                                                               std::uint64_t room);
   // From a server that does not know the question: it has a delta from the first that is held, or none.
   boost::asio::awaitable<Result<wire::DeltaPlan>> plan_of_one(Wanted wanted, Held base);
   boost::asio::awaitable<Status> take_step(FetchJob& job, Wanted wanted, wire::DeltaStep step, Held base,

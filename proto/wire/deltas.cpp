@@ -16,8 +16,8 @@ std::uint64_t size_in(json::Reader& in, std::string_view name) {
 std::int64_t count_in(json::Reader& in, std::string_view name) { return in.integer(name, 0, INT64_MAX); }
 
 nlohmann::json encode_counts(const DeltaCounts& counts) {
-  return {{"wanted", counts.wanted}, {"ready", counts.ready},
-          {"useless", counts.useless}, {"failed", counts.failed},
+  return {{"wanted", counts.wanted},           {"ready", counts.ready},
+          {"useless", counts.useless},         {"failed", counts.failed},
           {"delta_bytes", counts.delta_bytes}, {"whole_bytes", counts.whole_bytes}};
 }
 

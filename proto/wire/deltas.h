@@ -16,14 +16,14 @@ inline constexpr std::size_t kMaxHeldFiles = 16;  // that a device may name as b
 inline constexpr std::size_t kMaxCodecs = 8;      // that a device may name
 inline constexpr std::int64_t kFirstCodec = 1;    // what a device can decode that names none
 inline constexpr std::size_t kMaxDeltaPlan = 16 * 1024;
-// The digest of a file without bytes. As a base it means none: a delta from it is the file packed, and every device that can
-// decode one "holds" it, if it says so.
+// The digest of a file without bytes. As a base it means none: a delta from it is the file packed, and every device
+// that can decode one "holds" it, if it says so.
 inline constexpr std::string_view kNothing = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 // An intermediate file may have so many times the bytes of the largest of the target and the files that are held.
 inline constexpr std::uint64_t kMaxBetween = 2;
 
-// GET /api/v1/deltas/{target}?have=<digest>,...&codecs=1,...&room=<bytes>: the smallest way that fits; no steps: there is
-// none.
+// GET /api/v1/deltas/{target}?have=<digest>,...&codecs=1,...&room=<bytes>: the smallest way that fits; no steps: there
+// is none.
 struct DeltaStep {
   std::string base, target;  // "sha256:<hex>"
   std::int64_t codec = kFirstCodec;
@@ -35,17 +35,17 @@ struct DeltaPlan {
 };
 
 struct DeltaCounts {
-  std::int64_t wanted = 0;   // files times versions that devices hold
-  std::int64_t ready = 0;    // can be served
-  std::int64_t useless = 0;  // hardly smaller than the file: not kept
-  std::int64_t failed = 0;   // could not be made, or found no room
+  std::int64_t wanted = 0;                         // files times versions that devices hold
+  std::int64_t ready = 0;                          // can be served
+  std::int64_t useless = 0;                        // hardly smaller than the file: not kept
+  std::int64_t failed = 0;                         // could not be made, or found no room
   std::uint64_t delta_bytes = 0, whole_bytes = 0;  // of the ready ones, and of the files that they make
 
   std::int64_t left() const { return wanted - ready - useless - failed; }
 };
 // How far the server is with the deltas to one release.
 struct DeltaProgress : DeltaCounts {
-  std::string state;  // waiting (for others), making, ready
+  std::string state;                              // waiting (for others), making, ready
   std::uint64_t bytes_done = 0, bytes_total = 0;  // of the files that are encoded, of those to be; packed ones too
   DeltaCounts packed;                             // from nothing, for devices without an earlier version
 };

@@ -32,18 +32,18 @@ struct Keys {
 };
 
 struct Settings {
-  std::chrono::seconds poll{60};                           // how often devices ask
-  std::chrono::seconds session{4 * 3600};                  // life of a device's session token
-  std::chrono::seconds assignment{7 * 24 * 3600};          // life of a director's document
-  std::chrono::seconds snapshot{30 * 24 * 3600};           // life of snapshot.json; signed anew at half of it
-  std::chrono::seconds timestamp{24 * 3600};               // the same of timestamp.json
-  std::chrono::seconds delta_wait{30};                     // how long offers of a new rollout wait for its deltas
-  std::int64_t max_pending = 10'000;                       // devices that wait for acceptance; more are refused
-  std::filesystem::path wrapping_key{};                    // to which content keys are sealed; read for each use
-  std::chrono::seconds expiry_warn{30 * 24 * 3600};        // before the end of root, targets or a model's role
+  std::chrono::seconds poll{60};                     // how often devices ask
+  std::chrono::seconds session{4 * 3600};            // life of a device's session token
+  std::chrono::seconds assignment{7 * 24 * 3600};    // life of a director's document
+  std::chrono::seconds snapshot{30 * 24 * 3600};     // life of snapshot.json; signed anew at half of it
+  std::chrono::seconds timestamp{24 * 3600};         // the same of timestamp.json
+  std::chrono::seconds delta_wait{30};               // how long offers of a new rollout wait for its deltas
+  std::int64_t max_pending = 10'000;                 // devices that wait for acceptance; more are refused
+  std::filesystem::path wrapping_key{};              // to which content keys are sealed; read for each use
+  std::chrono::seconds expiry_warn{30 * 24 * 3600};  // before the end of root, targets or a model's role
   std::chrono::seconds expiry_urgent{7 * 24 * 3600};
-  bool device_certificates = false;                        // devices must show a client certificate
-  ProxyTrust proxies{};                                    // whose word about clients is taken
+  bool device_certificates = false;  // devices must show a client certificate
+  ProxyTrust proxies{};              // whose word about clients is taken
 
   release::LeadTimes leads() const { return {expiry_warn, expiry_urgent, snapshot, timestamp}; }
 };

@@ -36,7 +36,8 @@ Result<net::Response> serve_file(const net::Request& request, const std::string&
 Result<std::vector<std::string_view>> list_of(std::string_view text, std::size_t limit) {
   std::vector<std::string_view> items;
   while (!text.empty()) {
-    if (items.size() == limit) return Error(Code::invalid_argument, "more than " + std::to_string(limit) + " in a list");
+    if (items.size() == limit)
+      return Error(Code::invalid_argument, "more than " + std::to_string(limit) + " in a list");
     const std::size_t comma = std::min(text.find(','), text.size());
     items.push_back(text.substr(0, comma));
     text.remove_prefix(std::min(comma + 1, text.size()));
@@ -117,13 +118,13 @@ Answer get_delta(Api& api, Call& call) {
   CO_TRY_ASSIGN(const std::int64_t codec, codec_of(named));
   const auto found = api.deltas == nullptr ? std::nullopt : api.deltas->find(target, base, codec);
   if (!found) co_return Error(Code::not_found, "there is no delta from " + base.text() + " (yet)");
-  CO_TRY_ASSIGN(net::Response response,
-                serve_file(call.request, found->path, found->size,
-                           target.hex() + "-" + base.hex() + "-v" + std::to_string(codec)));
+  CO_TRY_ASSIGN(net::Response response, serve_file(call.request, found->path, found->size,
+                                                   target.hex() + "-" + base.hex() + "-v" + std::to_string(codec)));
   if (begins_download(call.request, response)) {
     const bool packed = base == deltas::nothing();
     (packed ? api.counters.packed_served : api.counters.deltas_served).add();
-    if (packed) api.counters.packed_bytes_saved.add(whole_size(api, target) - std::min(whole_size(api, target), found->size));
+    if (packed)
+      api.counters.packed_bytes_saved.add(whole_size(api, target) - std::min(whole_size(api, target), found->size));
     api.deltas->note_served(target, base, codec);
   }
   co_return response;

@@ -16,9 +16,9 @@ namespace drover::api {
 namespace {
 
 constexpr std::size_t kMaxBody = 4096;
-constexpr std::int64_t kMaxWait = 60;                    // seconds of a long poll
+constexpr std::int64_t kMaxWait = 60;  // seconds of a long poll
 constexpr std::uint64_t kProgressSteps = 20;
-constexpr std::chrono::milliseconds kLookEvery{300};     // while it waits
+constexpr std::chrono::milliseconds kLookEvery{300};  // while it waits
 
 wire::RolloutStatus status_of(const store::RolloutRow& row) {
   wire::RolloutStatus status;
@@ -68,14 +68,14 @@ Status check_spec(const store::Reader& reader, const store::Control& control, co
     return Error(Code::conflict, "release " + spec.model + "/" + spec.release + " was withdrawn");
   TRY_ASSIGN(const bool anybody, anybody_served(reader, group->group, release->view));
   if (anybody) return {};
-  return Error(Code::invalid_argument, "group " + spec.group + " is empty for this release: it has no active device of the kinds that " +
+  return Error(Code::invalid_argument, "group " + spec.group +
+                                           " is empty for this release: it has no active device of the kinds that " +
                                            spec.model + "/" + spec.release + " has a variant for");
 }
 
 Result<Effect> create(store::Writer& writer, store::RolloutRow row, WallTime now) {
   TRY(begin_rollout(writer, row, now));
-  return effect_of(row, 201, "rollout.create",
-                   row.spec.model + "/" + row.spec.release + " to group " + row.spec.group);
+  return effect_of(row, 201, "rollout.create", row.spec.model + "/" + row.spec.release + " to group " + row.spec.group);
 }
 
 // --- commands --------------------------------------------------------------------------------------------------------
@@ -101,14 +101,15 @@ Result<rollout::Command> decode_command(const Call& call) {
   return command;
 }
 
-// The rollout's version, and behind it how far its deltas are as long as they are made, so that who waits with this ETag
-// hears of that too (who waits with the version alone does not). In kProgressSteps steps: that many answers more, however
-// long it takes. version_in() gives what a command is compared with.
+// The rollout's version, and behind it how far its deltas are as long as they are made, so that who waits with this
+// ETag hears of that too (who waits with the version alone does not). In kProgressSteps steps: that many answers more,
+// however long it takes. version_in() gives what a command is compared with.
 std::string etag_of(const Api& api, const store::RolloutRow& row) {
   std::string etag = version_etag(row.state.version);
   const auto progress = api.deltas == nullptr ? std::nullopt : api.deltas->progress(row.spec.model, row.spec.release);
   if (!progress || progress->state == "ready") return etag;
-  const std::uint64_t step = progress->bytes_total == 0 ? 0 : kProgressSteps * progress->bytes_done / progress->bytes_total;
+  const std::uint64_t step =
+      progress->bytes_total == 0 ? 0 : kProgressSteps * progress->bytes_done / progress->bytes_total;
   const std::int64_t left = progress->left() + progress->packed.left();
   etag.insert(etag.size() - 1, ";" + progress->state + "-" + std::to_string(left) + "-" + std::to_string(step));
   return etag;
@@ -212,7 +213,9 @@ Answer post_rollout(Api& api, Call& call) {
 Answer command_rollout(Api& api, Call& call) {
   CO_TRY_ASSIGN(const rollout::Command command, decode_command(call));
   ChangeFn fn = [id = call.param(0), command, if_match = std::string(call.request.header("If-Match")),
-                 now = api.clock.wall()](store::Writer& writer) { return carry_out(writer, id, command, if_match, now); };
+                 now = api.clock.wall()](store::Writer& writer) {
+    return carry_out(writer, id, command, if_match, now);
+  };
   co_return co_await change(api, call, std::move(fn));
 }
 

@@ -261,7 +261,8 @@ Counters::Counters(metrics::Registry& registry)
       delta_updates(registry.counter("drover_delta_updates_total", "Of these, with a delta for a file at least")),
       delta_bytes_saved(registry.counter("drover_delta_bytes_saved_total",
                                          "Bytes that these did not fetch thanks to deltas, as devices report")),
-      content_keys(registry.counter("drover_content_keys_total", "Content keys given to devices, each sealed to its own")) {
+      content_keys(
+          registry.counter("drover_content_keys_total", "Content keys given to devices, each sealed to its own")) {
   registry.gauge_reader("drover_delta_hit_rate", "Share of the updates that came by delta, since this server started",
                         [&all = updates, &by_delta = delta_updates] {
                           const auto count = static_cast<double>(all.value());

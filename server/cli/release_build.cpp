@@ -97,13 +97,15 @@ Status check_empty(const fs::path& out) {
 
 Status check_encryption(const BuildOptions& options) {
   if (!options.encrypt && (!options.key_file.empty() || !options.delta_from.empty()))
-    return Error(Code::invalid_argument, "--content-keys and --delta-from belong to --encrypt; for other releases the "
-                                         "server makes the deltas");
+    return Error(Code::invalid_argument,
+                 "--content-keys and --delta-from belong to --encrypt; for other releases the "
+                 "server makes the deltas");
   std::error_code error;
   if (!options.encrypt || !fs::exists(options.keys(), error)) return {};
-  return Error(Code::already_exists, fmt::format("{} exists already; keys are never overwritten, name another file with "
-                                                 "--content-keys",
-                                                 options.keys().string()));
+  return Error(Code::already_exists,
+               fmt::format("{} exists already; keys are never overwritten, name another file with "
+                           "--content-keys",
+                           options.keys().string()));
 }
 
 // What one build shares: the releases from which deltas start, and the keys that it made.
@@ -144,10 +146,9 @@ Result<package::StoredIndex> write_layout(const BuildOptions& options, std::vect
   for (package::VariantSpec& variant : variants) {
     progress.item(variant.kind);
     TRY(fill_runtime(variant));
-    TRY_ASSIGN(package::Variant added,
-               (options.encrypt ? add_encrypted(layout, variant, options, secrets, context)
-                                : layout.add_variant(variant, options.model, options.version))
-                   .within(variant.kind));
+    TRY_ASSIGN(package::Variant added, (options.encrypt ? add_encrypted(layout, variant, options, secrets, context)
+                                                        : layout.add_variant(variant, options.model, options.version))
+                                           .within(variant.kind));
     progress.moved(folder_bytes(variant.folder));
     index.variants.push_back(std::move(added));
   }
@@ -244,8 +245,10 @@ void declare_release_build(CommandSpec& release, Context& context) {
       "Settings of a variant: precision=int8, arch=arm64, runtime=onnx, accelerator=npu.\n"
       "With --base the models are brought near to those of an earlier release before they are packed, so that devices "
       "which hold that one need few bytes: --snap for float weights, --keep-scales for int8 (with --float-model, "
-      "quantised anew from the weights that it was made from). The model changes a little; it is measured on the golden set and on --held-out, in ONNX Runtime, and gets golden outputs of its own.\n"
-      "With --encrypt every file but drover.json is encrypted, each variant under a key of its own; the keys are written "
+      "quantised anew from the weights that it was made from). The model changes a little; it is measured on the "
+      "golden set and on --held-out, in ONNX Runtime, and gets golden outputs of its own.\n"
+      "With --encrypt every file but drover.json is encrypted, each variant under a key of its own; the keys are "
+      "written "
       "to a file beside DIR. No server can make deltas of such files: --delta-from makes them here.";
   c.examples = {
       "drover release build mnist 1.2.0 --variant kiosk-x64=build/fp32,precision=fp32 --variant "

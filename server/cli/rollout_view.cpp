@@ -151,15 +151,15 @@ std::string delta_line(const wire::DeltaProgress& progress) {
 
 std::string savings_line(const wire::Savings& savings) {
   if (savings.updates == 0) return "";
-  return fmt::format("{} of {} by delta, {} fetched, {} saved", savings.by_delta,
-                     counted(savings.updates, "update"), human_bytes(savings.bytes_fetched),
-                     human_bytes(savings.bytes_saved));
+  return fmt::format("{} of {} by delta, {} fetched, {} saved", savings.by_delta, counted(savings.updates, "update"),
+                     human_bytes(savings.bytes_fetched), human_bytes(savings.bytes_saved));
 }
 
 std::vector<std::string> delta_lines(const nlohmann::json& document) {
   std::vector<std::string> lines;
   if (const auto found = document.find("deltas"); found != document.end())
-    if (const auto progress = wire::decode_delta_progress(*found)) lines.push_back("  deltas: " + delta_line(*progress));
+    if (const auto progress = wire::decode_delta_progress(*found))
+      lines.push_back("  deltas: " + delta_line(*progress));
   if (const auto found = document.find("savings"); found != document.end())
     if (const auto savings = wire::decode_savings(*found); savings && savings->updates > 0)
       lines.push_back("  bytes: " + savings_line(*savings));

@@ -20,9 +20,10 @@ struct Kept {
   std::uint64_t saves = 0;     // bytes of the target less its own
 };
 
-// What to remove, the least useful first, so that the rest takes at most `budget` bytes; nothing more than needed. First
-// what leads to no newest release, then packed files, then what only older devices decode, then the oldest release, then what was served
-// least, then what saves least. None: even without all that may go it would not fit, so that nothing is to be removed.
+// What to remove, the least useful first, so that the rest takes at most `budget` bytes; nothing more than needed.
+// First what leads to no newest release, then packed files, then what only older devices decode, then the oldest
+// release, then what was served least, then what saves least. None: even without all that may go it would not fit, so
+// that nothing is to be removed.
 std::optional<std::vector<std::size_t>> to_remove(std::span<const Kept> kept, std::uint64_t budget);
 
 }  // namespace drover::deltas

@@ -66,7 +66,8 @@ class Search {
 
   // At once on the device's disk beside what it held: the delta, its result, and its base where a step before made it.
   std::uint64_t room_of(const Edge& edge) const {
-    const std::uint64_t target = edge.target == question_.target ? question_.target_size : size_of_(edge.target).value_or(0);
+    const std::uint64_t target =
+        edge.target == question_.target ? question_.target_size : size_of_(edge.target).value_or(0);
     const std::uint64_t base = has(question_.held, edge.base) ? 0 : size_of_(edge.base).value_or(0);
     return edge.bytes + target + base;
   }

@@ -1,4 +1,5 @@
-// The way from what a device holds to what it is to have, over the deltas that are there: the smallest sum of bytes. Pure.
+// The way from what a device holds to what it is to have, over the deltas that are there: the smallest sum of bytes.
+// Pure.
 #pragma once
 
 #include <cstdint>
@@ -40,9 +41,9 @@ using SizeOf = std::function<std::optional<std::uint64_t>(const crypto::Digest& 
 inline constexpr std::size_t kMaxLookedAt = 256;
 
 // The edges in the order of their use: the first base is held, the last target is what was asked for. Fewest bytes,
-// then fewest steps; at most kMaxDeltaSteps of them, no intermediate file over kMaxBetween times the largest of target and
-// held files, no step beyond the room, and fewer bytes than the target itself. None: empty. `nothing()` may be held: then a
-// packed file is an edge as any other, and a chain may begin with one.
+// then fewest steps; at most kMaxDeltaSteps of them, no intermediate file over kMaxBetween times the largest of target
+// and held files, no step beyond the room, and fewer bytes than the target itself. None: empty. `nothing()` may be
+// held: then a packed file is an edge as any other, and a chain may begin with one.
 std::vector<Edge> plan_chain(const Question& question, const EdgesTo& edges_to, const SizeOf& size_of);
 
 }  // namespace drover::deltas

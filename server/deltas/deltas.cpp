@@ -32,7 +32,10 @@ struct Deltas::Work final : async::Job {
 };
 
 Deltas::Deltas(store::Store& store, const store::Blobs& blobs, fs::Files& files, const DeltasOptions& options)
-    : store_(store), blobs_(blobs), files_(files), shelf_(files, options.folder),
+    : store_(store),
+      blobs_(blobs),
+      files_(files),
+      shelf_(files, options.folder),
       room_(store, blobs, shelf_, options.budget),
       worker_({.name = "deltas",
                .threads = options.threads,
@@ -127,7 +130,8 @@ wire::DeltaPlan Deltas::plan_for(const crypto::Digest& target, std::span<const c
   if (!whole) return plan;
   const auto edges_to = [this](const crypto::Digest& file) { return shelf_.to(file); };
   for (const Edge& edge : plan_chain(Question{target, *whole, held, codecs, room}, edges_to, size_of))
-    plan.steps.push_back({edge.base.text(), edge.target.text(), edge.codec, edge.bytes, size_of(edge.target).value_or(0)});
+    plan.steps.push_back(
+        {edge.base.text(), edge.target.text(), edge.codec, edge.bytes, size_of(edge.target).value_or(0)});
   return plan;
 }
 
@@ -284,7 +288,8 @@ Result<Deltas::Made> Deltas::make(const Release& release, const Pair& pair) {
   const Making making{blobs_, files_, [this, packed] { return stopping_ || (packed && deltas_waiting_ > 0); }};
   std::uint64_t told = 0;
   const auto edge = encode_pair(making, pair, temporary, [&](std::uint64_t done) {
-    tell(release, [&](wire::DeltaProgress& all) { all.bytes_done = std::min(all.bytes_total, all.bytes_done + done - told); });
+    tell(release,
+         [&](wire::DeltaProgress& all) { all.bytes_done = std::min(all.bytes_total, all.bytes_done + done - told); });
     told = done;
   });
   if (!edge) tell(release, [&](wire::DeltaProgress& all) { all.bytes_done -= std::min(all.bytes_done, told); });

@@ -1,8 +1,8 @@
-// The deltas that this server keeps, and files packed from nothing for devices that hold no earlier version: made in the
-// background by a few threads of low priority, kept within a budget (shelf.h, room.h), served as immutable files.
+// The deltas that this server keeps, and files packed from nothing for devices that hold no earlier version: made in
+// the background by a few threads of low priority, kept within a budget (shelf.h, room.h), served as immutable files.
 //
-// What is to be made is not written down: it follows from releases, fleet and rollouts, and is found again at each start.
-// So a server may be killed at any time: what was half made is cleared, what was not begun is owed again.
+// What is to be made is not written down: it follows from releases, fleet and rollouts, and is found again at each
+// start. So a server may be killed at any time: what was half made is cleared, what was not begun is owed again.
 #pragma once
 
 #include <atomic>
@@ -31,7 +31,7 @@
 namespace drover::deltas {
 
 inline constexpr std::int64_t kCodec = delta::kVersion;  // what is made here
-inline constexpr std::size_t kMaxWaiting = 256;  // releases that wait; more are left to the next rollout or start
+inline constexpr std::size_t kMaxWaiting = 256;      // releases that wait; more are left to the next rollout or start
 inline constexpr std::size_t kMaxRemembered = 1024;  // releases whose progress is kept for people to see
 
 struct DeltasOptions {
@@ -43,8 +43,8 @@ struct DeltasOptions {
 struct Stats {
   std::uint64_t ready = 0, bytes = 0;  // on the disk
   std::uint64_t waiting = 0;           // releases in the queue
-  std::uint64_t pending = 0;           // deltas of the releases under way that are not made yet, and one for each that waits
-  std::uint64_t pending_bytes = 0;     // of the files under way, that are not encoded yet
+  std::uint64_t pending = 0;  // deltas of the releases under way that are not made yet, and one for each that waits
+  std::uint64_t pending_bytes = 0;                               // of the files under way, that are not encoded yet
   std::uint64_t made = 0, useless = 0, failed = 0, removed = 0;  // since the start
 };
 
@@ -60,8 +60,8 @@ class Deltas {
   bool pending(const std::string& model, const std::string& version) const;
   // Nothing when this server has not looked at the release since it started.
   std::optional<wire::DeltaProgress> progress(const std::string& model, const std::string& version) const;
-  // What an interrupted server owes: the releases of rollouts that are not over, and the newest of each model. Reads the
-  // database.
+  // What an interrupted server owes: the releases of rollouts that are not over, and the newest of each model. Reads
+  // the database.
   void resume();
 
   struct Found {
@@ -103,7 +103,7 @@ class Deltas {
   std::atomic<int> deltas_waiting_{0};  // releases in the queue whose deltas are not begun
   std::atomic<std::uint64_t> made_{0}, useless_{0}, failed_{0};
   mutable std::mutex mutex_;
-  std::map<Release, int> wanted_;                       // jobs that wait or run; guarded by mutex_, as what follows
+  std::map<Release, int> wanted_;  // jobs that wait or run; guarded by mutex_, as what follows
   std::map<Release, wire::DeltaProgress> progress_;
   std::set<std::pair<crypto::Digest, crypto::Digest>> making_;  // target and base, by some thread
   std::condition_variable one_made_;

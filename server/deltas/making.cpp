@@ -17,7 +17,8 @@ class FileSink final : public delta::ByteSink {
 
   Status write(ByteView bytes) override {
     if (stop_()) return Error(Code::cancelled, "the server is stopping, or has more urgent deltas to make");
-    if (bytes.size() > limit_ - file_.size()) return Error(Code::too_large, "the delta is hardly smaller than the file");
+    if (bytes.size() > limit_ - file_.size())
+      return Error(Code::too_large, "the delta is hardly smaller than the file");
     return file_.append(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
   }
 

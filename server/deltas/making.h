@@ -13,10 +13,11 @@
 
 namespace drover::deltas {
 
-inline constexpr std::uint64_t kMaxFile = std::uint64_t{2} << 30;  // some minutes of encoding, and both files are mapped
-// Percent of the target that must not be exceeded. A packed file needs nothing that might be missing, and costs a device a
-// second of decoding and room for both forms at once: two per cent of a model of 60 MB are a megabyte for each device.
-// A delta from a file that may be gone, and one of several, must save more.
+inline constexpr std::uint64_t kMaxFile = std::uint64_t{2}
+                                          << 30;  // some minutes of encoding, and both files are mapped
+// Percent of the target that must not be exceeded. A packed file needs nothing that might be missing, and costs a
+// device a second of decoding and room for both forms at once: two per cent of a model of 60 MB are a megabyte for each
+// device. A delta from a file that may be gone, and one of several, must save more.
 inline constexpr std::uint64_t kWorth = 95, kWorthPacked = 98;
 
 struct Making {

@@ -83,7 +83,8 @@ Result<std::vector<Edge>> Room::to_go_for(const Edge* added) {
   const auto gone = to_remove(kept, budget_);
   const std::size_t own = added == nullptr ? all.size() : all.size() - 1;
   if (!gone || std::find(gone->begin(), gone->end(), own) != gone->end())
-    return Error(Code::disk_full, "there is no room for a delta within delta_budget_mib; devices fetch whole files instead");
+    return Error(Code::disk_full,
+                 "there is no room for a delta within delta_budget_mib; devices fetch whole files instead");
   for (const std::size_t i : *gone) edges.push_back(all[i].edge);
   return edges;
 }

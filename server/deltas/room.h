@@ -1,5 +1,5 @@
-// Keeps the deltas within their budget: which may stay, and what must go for one more (budget.h), from what releases and
-// rollouts say now. Thread-safe: one thread at a time makes room and takes it. Reads the database and manifests.
+// Keeps the deltas within their budget: which may stay, and what must go for one more (budget.h), from what releases
+// and rollouts say now. Thread-safe: one thread at a time makes room and takes it. Reads the database and manifests.
 #pragma once
 
 #include <atomic>
@@ -33,8 +33,8 @@ class Room {
   Room(store::Store& store, const store::Blobs& blobs, Shelf& shelf, std::uint64_t budget)
       : store_(store), blobs_(blobs), shelf_(shelf), budget_(budget) {}
 
-  // The temporary file of this delta takes its place, for which less useful ones go. disk_full: there is no room without
-  // taking what is more useful; then this is written down, so that worth_making() knows it without another try.
+  // The temporary file of this delta takes its place, for which less useful ones go. disk_full: there is no room
+  // without taking what is more useful; then this is written down, so that worth_making() knows it without another try.
   Status keep(const Edge& edge);
   // False for one that keep() would refuse: it was made once, and its size is known. True when nothing is known.
   Result<bool> worth_making(const crypto::Digest& target, const crypto::Digest& base, std::int64_t codec);

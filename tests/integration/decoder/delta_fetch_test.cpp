@@ -46,7 +46,7 @@ class FakeClient final : public net::HttpClient {
   std::map<std::string, Answer> answers;
   std::vector<std::string> asked;
   std::size_t largest_answer = 0;  // in memory, that somebody would take
-  std::string question;  // the last for a plan
+  std::string question;            // the last for a plan
 
   asio::awaitable<Result<net::ClientResponse>> send(net::ClientRequest request) override {
     const std::string path = request.target.substr(0, request.target.find('?'));

@@ -1,5 +1,5 @@
-// A delta applied on real files by the real program, and by programs that misbehave as one that was taken over might: what
-// comes out is exact, or an error, in bounded time, and the base stays as it is.
+// A delta applied on real files by the real program, and by programs that misbehave as one that was taken over might:
+// what comes out is exact, or an error, in bounded time, and the base stays as it is.
 #include "agent/fetch/patch.h"
 
 #include <gtest/gtest.h>

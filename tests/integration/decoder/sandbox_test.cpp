@@ -122,7 +122,8 @@ TEST_F(Sandbox, before_it_reads_a_byte_it_holds_three_files_and_can_get_no_other
   const std::size_t address_space = text.str().find("Max address space"), mapped = status_of(pid).find("VmSize:");
   ASSERT_NE(address_space, std::string::npos);
   ASSERT_NE(mapped, std::string::npos);
-  EXPECT_LE(std::stod(text.str().substr(address_space + 17)), std::stod(status_of(pid).substr(mapped + 7)) * 1024 + (17 << 20));
+  EXPECT_LE(std::stod(text.str().substr(address_space + 17)),
+            std::stod(status_of(pid).substr(mapped + 7)) * 1024 + (17 << 20));
   feed(delta_);
   const process::Outcome outcome = wait(child);
   EXPECT_TRUE(outcome.exited(0)) << process::describe(outcome) << outcome.out;
@@ -193,8 +194,13 @@ TEST_F(Sandbox, a_link_in_the_place_of_the_result_is_not_followed) {
 }
 
 TEST(DecoderUsage, is_told_with_its_exit_status) {
-  for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{
-           {}, {"--delta"}, {"--delta", "x", "--out", "y"}, {"--delta", "x", "--out", "y", "--size", "0"}, {"--delta", "x", "--out", "y", "--size", "many"}, {"--colour", "red"}}) {
+  for (const std::vector<std::string>& wrong :
+       std::vector<std::vector<std::string>>{{},
+                                             {"--delta"},
+                                             {"--delta", "x", "--out", "y"},
+                                             {"--delta", "x", "--out", "y", "--size", "0"},
+                                             {"--delta", "x", "--out", "y", "--size", "many"},
+                                             {"--colour", "red"}}) {
     process::Spec spec;
     spec.argv = {DROVER_BIN_DIR "/drover-patch"};
     spec.argv.insert(spec.argv.end(), wrong.begin(), wrong.end());

@@ -38,7 +38,9 @@ class ChainTest : public testing::Test {
   wire::DeltaPlan plan_;
 };
 
-TEST_F(ChainTest, a_chain_from_what_is_held_to_what_is_wanted_is_good) { EXPECT_TRUE(check_plan(plan_, wanted_, held_)); }
+TEST_F(ChainTest, a_chain_from_what_is_held_to_what_is_wanted_is_good) {
+  EXPECT_TRUE(check_plan(plan_, wanted_, held_));
+}
 
 TEST_F(ChainTest, may_start_in_the_middle_when_that_was_made_before) {
   held_.push_back({name("middle"), "/staging/middle", kSize, 1000, true});
@@ -103,7 +105,8 @@ TEST_F(ChainTest, more_bytes_than_the_file_are_refused_even_if_their_sum_overflo
 }
 
 TEST_F(ChainTest, versions_that_are_not_decoded_here_are_refused) {
-  for (const std::int64_t codec : {std::int64_t{delta::kVersion} + 1, std::int64_t{delta::kOldestVersion} - 1, INT64_MIN}) {
+  for (const std::int64_t codec :
+       {std::int64_t{delta::kVersion} + 1, std::int64_t{delta::kOldestVersion} - 1, INT64_MIN}) {
     plan_.steps[0].codec = codec;
     expect_refused("version");
   }
@@ -112,7 +115,8 @@ TEST_F(ChainTest, versions_that_are_not_decoded_here_are_refused) {
 TEST_F(ChainTest, the_question_names_what_is_held_and_what_can_be_decoded) {
   held_.push_back({name("middle"), "/x", 1, 1, true});
   const std::string target = plan_target(wanted_, held_, 5000);
-  EXPECT_TRUE(target.starts_with("/api/v1/deltas/" + name("new") + "?have=" + name("old") + "," + name("middle") + "&codecs="));
+  EXPECT_TRUE(
+      target.starts_with("/api/v1/deltas/" + name("new") + "?have=" + name("old") + "," + name("middle") + "&codecs="));
   EXPECT_TRUE(target.ends_with(std::to_string(delta::kVersion) + "&room=5000")) << target;
 }
 
@@ -155,10 +159,9 @@ TEST(Between, is_named_by_its_digest_and_its_price) {
   EXPECT_EQ(from_nothing->paid, 99u);
   EXPECT_EQ(from_nothing->file, packed);
   const std::string hex = Layout::hex(name("middle"));
-  for (const std::string& other :
-       {std::string("x.between"), std::string("x.1.between"), std::string(".between"), std::string("abc.part"),
-        hex + ".12x.between", hex + "..between", hex + ".p.between", hex + ".pp1.between", hex + ".-1.between",
-        hex + ".99999999999999999999.between"})
+  for (const std::string& other : {std::string("x.between"), std::string("x.1.between"), std::string(".between"),
+                                   std::string("abc.part"), hex + ".12x.between", hex + "..between", hex + ".p.between",
+                                   hex + ".pp1.between", hex + ".-1.between", hex + ".99999999999999999999.between"})
     EXPECT_FALSE(parse_between(layout.staging(), other)) << other;
 }
 

@@ -33,7 +33,8 @@ TEST(JudgePatch, a_failure_is_what_the_decoder_says) {
 }
 
 TEST(JudgePatch, a_decoder_cannot_say_what_would_steer_the_agent) {
-  for (const char* word : {"ok", "unauthenticated", "gone", "cancelled", "unavailable", "superseded", "unsupported", "", "nonsense here"})
+  for (const char* word :
+       {"ok", "unauthenticated", "gone", "cancelled", "unavailable", "superseded", "unsupported", "", "nonsense here"})
     EXPECT_EQ(code_of(judge_patch(ended(1, word))), Code::malformed) << word;
   EXPECT_LE(judge_patch(ended(1, "io " + std::string(100'000, 'x'))).error().message().size(), 600u);
 }

@@ -74,7 +74,8 @@ class SealedPatchTest : public ::testing::Test {
                             }};
   test::TempFolder folder_;
   std::string base_, target_, sealed_target_, sealed_base_, sealed_delta_;
-  std::shared_ptr<SealedPatch> patch_ = std::make_shared<SealedPatch>(SealedPatch{key_of(1), key_of(2), {}, {}, {}, "", "", ""});
+  std::shared_ptr<SealedPatch> patch_ =
+      std::make_shared<SealedPatch>(SealedPatch{key_of(1), key_of(2), {}, {}, {}, "", "", ""});
 };
 
 TEST_F(SealedPatchTest, GivesTheSignedBytesAndLeavesNothingPlain) {

@@ -95,9 +95,8 @@ class VaultTest : public ::testing::TestWithParam<PlainPlace> {
   Vault vault_{fs::system_files(), layout_, options(), rng_};
 };
 
-INSTANTIATE_TEST_SUITE_P(In, VaultTest, ::testing::Values(PlainPlace::tmpfs, PlainPlace::memfd), [](const auto& place) {
-  return place.param == PlainPlace::tmpfs ? "tmpfs" : "memfd";
-});
+INSTANTIATE_TEST_SUITE_P(In, VaultTest, ::testing::Values(PlainPlace::tmpfs, PlainPlace::memfd),
+                         [](const auto& place) { return place.param == PlainPlace::tmpfs ? "tmpfs" : "memfd"; });
 
 TEST_P(VaultTest, OpensAPackageIntoMemoryAlone) {
   ASSERT_OK(keep());
@@ -167,8 +166,7 @@ TEST_P(VaultTest, CannotUseTheSealedKeyOfAnotherDevice) {
 
 TEST_P(VaultTest, DoesNotKeepAKeyThatIsNotTheSignedOne) {
   const crypto::ContentKey wrong = crypto::ContentKey::generate(rng_);
-  const Bytes sealed =
-      crypto::seal_content_key(wrong, *crypto::Digest::parse(what_.package), vault_.box_key());
+  const Bytes sealed = crypto::seal_content_key(wrong, *crypto::Digest::parse(what_.package), vault_.box_key());
   EXPECT_CODE(vault_.keep_key(what_.package, what_.manifest, sealed), Code::unknown_key);
 }
 

@@ -97,8 +97,9 @@ TEST(DeltaLine, SaysWhatIsReadyAndWhatIsBeingMade) {
   progress.packed.ready = 2;
   progress.packed.delta_bytes = 8 << 20;
   progress.packed.whole_bytes = 10 << 20;
-  EXPECT_EQ(delta_line(progress),
-            "none: no device holds an earlier version of a file, 2 files packed for new devices (8 MiB instead of 10 MiB)");
+  EXPECT_EQ(
+      delta_line(progress),
+      "none: no device holds an earlier version of a file, 2 files packed for new devices (8 MiB instead of 10 MiB)");
 }
 
 TEST(SavingsLine, SaysWhatWasNotSent) {

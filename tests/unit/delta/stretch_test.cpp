@@ -85,7 +85,8 @@ TEST(StretchTest, files_of_several_mebibytes_are_never_larger_than_a_package_by_
 TEST(StretchTest, numbers_between_texts_do_not_lead_astray) {
   Bytes mixed = json_text(400'000, 5);
   SeededRng rng(6);
-  for (int i = 0; i < 300'000; ++i) mixed.push_back(static_cast<std::uint8_t>(i / 1000 + static_cast<int>(rng.below(3))));
+  for (int i = 0; i < 300'000; ++i)
+    mixed.push_back(static_cast<std::uint8_t>(i / 1000 + static_cast<int>(rng.below(3))));
   const Bytes more = log_text(400'000, 7);
   mixed.insert(mixed.end(), more.begin(), more.end());
   expect_no_larger_than_a_package("mixed", {}, mixed);
@@ -143,7 +144,8 @@ Result<Bytes> claimed(const Bytes& target, std::int64_t more_size, std::int64_t 
 TEST(StretchTest, sizes_that_lie_are_refused) {
   const Bytes target = log_text(100'000, 1);
   ASSERT_TRUE(claimed(target, 0, 0));
-  for (const auto& [size, packed] : {std::pair<std::int64_t, std::int64_t>{1, 0}, {-1, 0}, {0, 1}, {0, -1}, {1LL << 60, 0}, {0, 1LL << 60}}) {
+  for (const auto& [size, packed] :
+       {std::pair<std::int64_t, std::int64_t>{1, 0}, {-1, 0}, {0, 1}, {0, -1}, {1LL << 60, 0}, {0, 1LL << 60}}) {
     const auto made = claimed(target, size, packed);
     ASSERT_FALSE(made) << size << " " << packed;
     EXPECT_EQ(made.error().code(), Code::malformed);

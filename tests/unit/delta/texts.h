@@ -36,9 +36,9 @@ inline Bytes json_text(std::size_t size, std::uint64_t seed) {
   Words words(seed);
   std::string text = "[\n";
   while (text.size() < size)
-    text += "  {\"id\": " + std::to_string(words.below(1'000'000)) + ", \"token\": \"" + words.next() + "\", \"score\": -" +
-            std::to_string(words.below(20)) + "." + std::to_string(words.below(100'000)) + ", \"kind\": \"" + words.next() +
-            "\", \"special\": false},\n";
+    text += "  {\"id\": " + std::to_string(words.below(1'000'000)) + ", \"token\": \"" + words.next() +
+            "\", \"score\": -" + std::to_string(words.below(20)) + "." + std::to_string(words.below(100'000)) +
+            ", \"kind\": \"" + words.next() + "\", \"special\": false},\n";
   return bytes_of(text.substr(0, size));
 }
 

@@ -68,7 +68,8 @@ TEST(PairsOf, join_files_of_one_path_with_other_contents) {
 TEST(PairsOf, leave_small_and_empty_files_alone_and_name_none_twice) {
   EXPECT_THAT(pairs_of(manifest({{"a", "old"}}), manifest({{"a", "new"}}, kLeastFile - 1)), IsEmpty());
   EXPECT_THAT(pairs_of(manifest({{"a", ""}}, 0), manifest({{"a", "new"}}, kLeastFile)), IsEmpty());
-  EXPECT_EQ(pairs_of(manifest({{"a", "old"}, {"b", "old"}}), manifest({{"a", "new"}, {"b", "new"}}, kLeastFile)).size(), 1u);
+  EXPECT_EQ(pairs_of(manifest({{"a", "old"}, {"b", "old"}}), manifest({{"a", "new"}, {"b", "new"}}, kLeastFile)).size(),
+            1u);
 }
 
 TEST(PairsOf, leave_out_what_is_encrypted_on_either_side) {

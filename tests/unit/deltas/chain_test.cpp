@@ -57,7 +57,9 @@ class Graph {
   std::map<Digest, std::uint64_t> sizes_;
 };
 
-Edge edge(int from, int to, std::uint64_t bytes, std::int64_t codec = 1) { return {file(from), file(to), codec, bytes}; }
+Edge edge(int from, int to, std::uint64_t bytes, std::int64_t codec = 1) {
+  return {file(from), file(to), codec, bytes};
+}
 
 std::uint64_t bytes_of(const std::vector<Edge>& chain) {
   return std::accumulate(chain.begin(), chain.end(), std::uint64_t{0},
@@ -103,7 +105,9 @@ TEST(PlanChain, is_no_longer_than_it_may_be) {
 }
 
 TEST(PlanChain, makes_no_file_on_the_way_that_is_much_larger_than_both_ends) {
-  const auto with = [](std::uint64_t between) { return Graph().edge(1, 2, 10).edge(2, 3, 10).size(2, between).plan(3, {1}); };
+  const auto with = [](std::uint64_t between) {
+    return Graph().edge(1, 2, 10).edge(2, 3, 10).size(2, between).plan(3, {1});
+  };
   EXPECT_EQ(with(1000 * wire::kMaxBetween).size(), 2u);
   EXPECT_THAT(with(1000 * wire::kMaxBetween + 1), IsEmpty());
 }
@@ -113,7 +117,9 @@ TEST(PlanChain, makes_no_file_on_the_way_whose_size_nobody_knows) {
   const std::vector<Digest> held = {file(1)};
   const std::vector<std::int64_t> codecs = {1};
   const auto edges_to = [&](const Digest& of) { return graph.edges_at(of); };
-  const auto size_of = [](const Digest& of) { return of == file(2) ? std::nullopt : std::optional<std::uint64_t>(1000); };
+  const auto size_of = [](const Digest& of) {
+    return of == file(2) ? std::nullopt : std::optional<std::uint64_t>(1000);
+  };
   EXPECT_THAT(plan_chain({file(3), 1000, held, codecs}, edges_to, size_of), IsEmpty());
 }
 

@@ -67,8 +67,8 @@ TEST_F(ShelfTest, takes_no_file_for_a_delta_by_half_its_name) {
   const std::string folder = "/deltas/" + kTarget.hex() + "/";
   ASSERT_TRUE(files_.make_folder("/deltas"));
   ASSERT_TRUE(files_.make_folder("/deltas/" + kTarget.hex()));
-  for (const std::string name : {kBase.hex() + ".v0", kBase.hex() + ".v-1", kBase.hex() + ".v1x", kBase.hex() + ".v", kBase.hex(),
-                                 kBase.hex().substr(1) + ".v1"})
+  for (const std::string name : {kBase.hex() + ".v0", kBase.hex() + ".v-1", kBase.hex() + ".v1x", kBase.hex() + ".v",
+                                 kBase.hex(), kBase.hex().substr(1) + ".v1"})
     write(folder + name, "hello");
   Shelf shelf(files_, "/deltas");
   ASSERT_TRUE(shelf.open());
