@@ -39,6 +39,8 @@ class Sodium:
 
 
 class ContentKeys(LiveCase):
+    settings = {"delta_wait_seconds": 0}  # else the first offer waits for a file to be packed
+
     @classmethod
     def prepare(cls):
         cls.sodium = Sodium()
