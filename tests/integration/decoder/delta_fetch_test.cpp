@@ -10,9 +10,9 @@
 
 #include "agent/fetch/fetcher.h"
 #include "common/delta/delta.h"
-#include "common/rng/rng.h"
 #include "proto/wire/problem.h"
 #include "tests/support/expect.h"
+#include "tests/support/noise.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/watched_files.h"
 
@@ -21,12 +21,6 @@ namespace {
 
 namespace asio = boost::asio;
 
-std::string noise(std::size_t size, unsigned seed) {
-  std::string bytes(size, '\0');
-  SeededRng rng(seed);
-  rng.fill({reinterpret_cast<std::uint8_t*>(bytes.data()), bytes.size()});
-  return bytes;
-}
 std::string digest_of(const std::string& bytes) { return crypto::sha256(bytes).text(); }
 
 std::string delta_between(const std::string& base, const std::string& target) {

@@ -12,19 +12,13 @@
 
 #include "common/delta/delta.h"
 #include "common/rng/rng.h"
+#include "tests/support/noise.h"
 #include "tests/support/temp_folder.h"
 
 namespace drover::agent {
 namespace {
 
 namespace asio = boost::asio;
-
-std::string noise(std::size_t size, unsigned seed) {
-  std::string bytes(size, '\0');
-  SeededRng rng(seed);
-  rng.fill({reinterpret_cast<std::uint8_t*>(bytes.data()), bytes.size()});
-  return bytes;
-}
 
 class PatchTest : public testing::Test {
  protected:

@@ -15,7 +15,7 @@
 #include "common/crypto/hash.h"
 #include "common/delta/delta.h"
 #include "common/process/process.h"
-#include "common/rng/rng.h"
+#include "tests/support/noise.h"
 #include "tests/support/temp_folder.h"
 
 namespace drover {
@@ -25,13 +25,6 @@ using testing::HasSubstr;
 
 constexpr std::size_t kSize = 4 << 20;
 constexpr int kMostLooks = 20'000;  // a millisecond apart
-
-std::string noise(std::size_t size, unsigned seed) {
-  std::string bytes(size, '\0');
-  SeededRng rng(seed);
-  rng.fill({reinterpret_cast<std::uint8_t*>(bytes.data()), bytes.size()});
-  return bytes;
-}
 
 class Sandbox : public testing::Test {
  protected:

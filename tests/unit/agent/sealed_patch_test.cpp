@@ -9,8 +9,8 @@
 #include <future>
 
 #include "common/delta/delta.h"
-#include "common/rng/rng.h"
 #include "tests/support/expect.h"
+#include "tests/support/noise.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/watched_files.h"
 
@@ -18,13 +18,6 @@ namespace drover::agent {
 namespace {
 
 namespace asio = boost::asio;
-
-std::string noise(std::size_t size, unsigned seed) {
-  std::string bytes(size, '\0');
-  SeededRng rng(seed);
-  rng.fill({reinterpret_cast<std::uint8_t*>(bytes.data()), bytes.size()});
-  return bytes;
-}
 
 crypto::ContentKey key_of(std::uint8_t byte) {
   return *crypto::ContentKey::from_bytes(Bytes(crypto::kContentKeySize, byte));
