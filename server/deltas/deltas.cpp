@@ -180,7 +180,7 @@ void Deltas::run(const Work& work) {
 bool Deltas::has_deltas(const Release& release) const {
   const std::lock_guard lock(mutex_);
   const auto found = progress_.find(release);
-  return found != progress_.end() && found->second.wanted > 0;
+  return found != progress_.end() && found->second.ready > 0;
 }
 
 bool Deltas::submit_packed(const Release& release, bool awaited) {
